@@ -13,8 +13,8 @@ Known users are folded in from all their earlier events, users whose first event
 The targets are the items that follow, without those folded in and those that the models do not have; of more than 2,000 such
 users, 2,000 are drawn. Quality is NDCG@100 of all items ranked, by which the number of epochs is chosen, and
 `log_likelihood_per_item`, the mean over users of the mean log-likelihood of a target in nats. Differences are warm − scratch,
-paired by user, with 95 % intervals for each seed. `pooled` are the differences over all seeds and ends: for each user of each
-end, the mean over the seeds.
+paired by user, with 95 % intervals for each seed. `pooled` are the differences over all seeds and ends, with
+intervals over the users: the mean over the seeds for each user of each end, as if users of several ends were different ones.
 
 `times_faster` is the ratio of the seconds in which everybody trains, `times_faster_with_choosing` counts the choice of the number
 of epochs from scratch too.

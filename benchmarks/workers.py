@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed
 from common import arguments, child, load_log, save_log, write
 from synthetic import synthetic_log
 

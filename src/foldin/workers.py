@@ -14,7 +14,6 @@ import torch
 import torch.distributed
 
 from foldin.rows import R
-from foldin.shared_memory import SharedRows
 from foldin.tensors import Array, Int64, Tensor
 
 __all__ = ["ALONE", "Group", "GroupGenerator", "Span", "drawn", "gathered", "group_of", "longest", "span_of"]
@@ -28,12 +27,11 @@ class Group:
         size: number of workers. If there are several, the process group of `torch.distributed` connects them (see
             `training.joined`), and all workers must call the same methods in the same order.
 
-    `exchanged` is the number of bytes that this worker has given to sums and gathers.
+    `exchanged` is the number of bytes of what this worker has given to sums and gathers.
     """
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size, self.exchanged = rank, size, 0
-        self._memory: dict[tuple[str, torch.dtype, torch.device], SharedRows | Tensor] = {}
 
     @property
     def first(self) -> bool:
@@ -55,41 +53,6 @@ class Group:
             for value in values:
                 self.exchanged += value.nbytes
                 _in_place(value, torch.distributed.all_reduce)
-
-    def sums(self, name: str, *values: Tensor) -> list[Tensor]:
-        """The sum of each tensor over the workers, the same to the bit for all of them; what is given stays as it is.
-
-        It is in memory that is kept for the next call of that name, which overwrites it: in memory that workers of one machine
-        share, where they can.
-
-        Args:
-            name: what is summed.
-            values: tensors of this worker, of one dtype; those of the others have the same shapes.
-        """
-        if self.size == 1:
-            return list(values)
-        vectors = [value.reshape(-1) for value in values]
-        count = sum(map(len, vectors))
-        memory = self._memory_of(name, count, values[0])
-        if isinstance(memory, SharedRows):
-            self.exchanged += count * values[0].element_size()
-            found = memory.sums(vectors)
-        else:
-            flat = torch.cat(vectors, out=memory[:count])
-            self.sum_(flat)
-            found = list(torch.split(flat, [len(vector) for vector in vectors]))
-        return [one.view(value.shape) for one, value in zip(found, values, strict=True)]
-
-    def _memory_of(self, name: str, count: int, like: Tensor) -> SharedRows | Tensor:
-        """Memory for so many numbers, which grows by a quarter at least: what has grown once will grow again."""
-        key = (name, like.dtype, like.device)
-        held = self._memory.get(key)
-        room = 0 if held is None else len(held.own if isinstance(held, SharedRows) else held)
-        if held is None or room < count:
-            room = max(count, room + room // 4)
-            shared = None if like.device.type != "cpu" else SharedRows.among(self.rank, self.size, room, like.dtype)
-            held = self._memory[key] = like.new_empty(room) if shared is None else shared
-        return held
 
     def total(self, value: float) -> float:
         """The sum of a number over the workers."""

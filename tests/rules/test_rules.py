@@ -12,7 +12,7 @@ SOURCE = ROOT / "src" / "foldin"
 FILES = sorted(SOURCE.rglob("*.py"))
 # From the ground up; rooms on one line may know each other as long as there is no circle.
 LAYERS = [
-    {"display", "errors", "files", "formulas", "memory", "rows", "shared_memory", "tensors", "transfers", "workers"},
+    {"display", "errors", "files", "formulas", "memory", "rows", "tensors", "transfers", "workers"},
     {"probability"},
     {"inference", "data", "kernels"},
     {"nn", "diffusion"},

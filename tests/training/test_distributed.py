@@ -1,6 +1,7 @@
 """Training by several workers, compared with training by one."""
 
 import multiprocessing
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from foldin.kernels import drop_events
 from foldin.models import MODELS, Recommender
 from foldin.nn import dropout
 from foldin.training import Progress, fit, joined
+from foldin.training.shared_memory import SharedRows
 from foldin.workers import ALONE, Group, GroupGenerator, Span, drawn, group_of
 from tests.small import ITEMS, SETTINGS
 
@@ -85,10 +87,16 @@ def fitted(case: str, group: Group, epochs: int | None) -> tuple[Recommender[Any
     return model, [list(record.terms.values()) for record in result.records] + terms.steps
 
 
+def shares_memory(group: Group) -> bool:
+    """Whether the workers sum in memory that all of them map, as processes on one machine of Linux do."""
+    return SharedRows.among(group.rank, group.size, 100, torch.float32) is not None or sys.platform != "linux"
+
+
 def follow(rank: int, size: int, meeting: Path, cases: tuple[str, ...], epochs: int | None) -> None:
     """What a worker besides the first one does: it trains, and checks that its models are those of the first one."""
     torch.set_num_threads(1)
     with joined(rank, size, meeting=meeting) as group:
+        assert shares_memory(group)
         for case in cases:
             for tensor in fitted(case, group, epochs)[0].tensors().values():
                 of_first = tensor.detach().clone()
@@ -106,6 +114,7 @@ def compare(size: int, cases: tuple[str, ...], folder: Path, epochs: int | None 
         other.start()
     together = {}
     with joined(0, size, meeting=meeting) as group:
+        assert shares_memory(group)
         for case in cases:
             model, terms = fitted(case, group, epochs)
             for tensor in model.tensors().values():

@@ -11,6 +11,7 @@ from foldin.kernels import Buffers, row_gradient, rows_of
 from foldin.models import MODELS
 from foldin.training import Progress, fit
 from foldin.training.row_exchange import sum_of_rows
+from foldin.training.sums import Sums
 from foldin.workers import Group
 from tests.training.threads import Workers
 
@@ -40,9 +41,9 @@ def gradients(rank: int, kind: torch.dtype) -> dict[str, torch.Tensor]:
 def test_sums_are_those_of_dense_gradients_in_the_rows_of_any_worker(size, kind, monkeypatch):
 
     def summed(group: Group) -> dict[str, torch.Tensor]:
-        memory = Buffers()
-        sum_of_rows(group, gradients((group.rank + 1) % 3, kind), memory)  # of which nothing is left in the next sum
-        return sum_of_rows(group, gradients(group.rank, kind), memory)
+        sums, memory = Sums(group), Buffers()
+        sum_of_rows(sums, gradients((group.rank + 1) % 3, kind), memory)  # of which nothing is left in the next sum
+        return sum_of_rows(sums, gradients(group.rank, kind), memory)
 
     found = Workers(size, monkeypatch).run(summed)
     for name in SHAPES:
@@ -59,8 +60,8 @@ def test_sums_are_those_of_dense_gradients_in_the_rows_of_any_worker(size, kind,
 
 def test_the_next_sum_uses_the_same_memory(monkeypatch):
     def summed(group: Group) -> list[dict[str, torch.Tensor]]:
-        memory = Buffers()
-        return [sum_of_rows(group, gradients(group.rank, torch.float32), memory) for _ in range(2)]
+        sums, memory = Sums(group), Buffers()
+        return [sum_of_rows(sums, gradients(group.rank, torch.float32), memory) for _ in range(2)]
 
     for one, two in Workers(2, monkeypatch).run(summed):
         assert one["vectors"]._values().data_ptr() == two["vectors"]._values().data_ptr()

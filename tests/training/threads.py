@@ -49,9 +49,9 @@ class Workers:
         assert len({(one.shape, one.dtype) for one in found}) == 1, "collective operations of different tensors"
         return found
 
-    def all_reduce(self, tensor: torch.Tensor) -> None:
-        first, *others = self._of_all(tensor)
-        tensor.copy_(sum(others, first))
+    def all_reduce(self, tensor: torch.Tensor, op: Any = torch.distributed.ReduceOp.SUM) -> None:
+        of_all = torch.stack(self._of_all(tensor))
+        tensor.copy_(of_all.amax(dim=0) if op == torch.distributed.ReduceOp.MAX else sum(of_all[1:], of_all[0]))
 
     def all_gather(self, into: list[torch.Tensor], tensor: torch.Tensor) -> None:
         for place, one in zip(into, self._of_all(tensor), strict=True):

@@ -21,6 +21,7 @@ from foldin.kernels import Buffers
 from foldin.rows import Rows
 from foldin.tensors import Array, Int64
 from foldin.training.row_exchange import sum_of_rows
+from foldin.training.sums import Sums
 from foldin.training.trainer import Divided, GradientPhase, Loss, Step, Trainer
 from foldin.workers import Group, GroupGenerator, Span
 
@@ -99,7 +100,7 @@ class _Shared:
     """Gradients that several workers compute together."""
 
     def __init__(self, group: Group) -> None:
-        self.group, self._memory_of_rows = group, Buffers()
+        self.group, self._sums, self._memory_of_rows = group, Sums(group), Buffers()
 
     def __call__(self, phase: GradientPhase[Any], train: Rows, step: Step, generator: torch.Generator) -> Loss:
         assert isinstance(phase.divided, Divided)
@@ -125,11 +126,11 @@ class _Shared:
         given = {name: one.grad for name, one in phase.parameters.items() if one.grad is not None}
         dense = {name: one for name, one in given.items() if not one.is_sparse}
         values = [share * value.detach() for value in (loss.value, *loss.terms.values())]
-        pieces = self.group.sums(phase.name, *dense.values(), *values)
+        pieces = self._sums(phase.name, *dense.values(), *values)
         summed = dict(zip(dense, pieces, strict=False))
         if len(dense) < len(given):
             sparse = {name: one for name, one in given.items() if one.is_sparse}
-            summed |= sum_of_rows(self.group, sparse, self._memory_of_rows)
+            summed |= sum_of_rows(self._sums, sparse, self._memory_of_rows)
         for name, gradient in summed.items():
             phase.parameters[name].grad = gradient
         terms = [piece.clone() for piece in pieces[len(dense) :]]

@@ -10,28 +10,29 @@ import torch
 
 from foldin.kernels import Buffers, row_gradient, rows_of
 from foldin.tensors import Tensor
+from foldin.training.sums import Sums
 from foldin.workers import Group
 
 __all__ = ["sum_of_rows"]
 
 
-def sum_of_rows(group: Group, gradients: Mapping[str, Tensor], memory: Buffers) -> dict[str, Tensor]:
+def sum_of_rows(sums: Sums, gradients: Mapping[str, Tensor], memory: Buffers) -> dict[str, Tensor]:
     """The sum over the workers of each sparse gradient, by the name of its table; the same to the bit for all workers.
 
     Rows are in ascending order, each once, as those of one worker that has the whole batch. The next call overwrites them.
 
     Args:
-        group: the workers.
+        sums: those of the workers.
         gradients: sparse gradients of this worker; those of the others have the same names and shapes.
         memory: memory of what this worker adds, by the names of the tables.
     """
     own = {name: rows_of(gradient) for name, gradient in gradients.items()}
-    rows = _rows_of_any(group, [rows for rows, _ in own.values()], [len(one) for one in gradients.values()])
+    rows = _rows_of_any(sums.group, [rows for rows, _ in own.values()], [len(one) for one in gradients.values()])
     found = {}
     for (name, (places, values)), of_any in zip(own.items(), rows, strict=True):
         added = memory.get(name, (len(of_any), *values.shape[1:]), values)
         added.zero_().index_copy_(0, torch.searchsorted(of_any, places), values)
-        (summed,) = group.sums(f"rows of {name}", added) if len(of_any) else (added,)
+        (summed,) = sums(f"rows of {name}", added) if len(of_any) else (added,)
         found[name] = row_gradient(of_any, summed, gradients[name].shape)
     return found
 
