@@ -9,7 +9,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tables.base import ROOT
 from tables.bounds import explained
 from tables.gpu import on_a_gpu
-from tables.large import large_catalog, large_lists, scale_in_short, scale_in_short_in_korean, workers
+from tables.large import (
+    growing,
+    large_catalog,
+    large_lists,
+    sampled_losses,
+    scale_in_short,
+    scale_in_short_in_korean,
+    workers,
+)
 from tables.loop import dislikes, kinds, nightly_loop, warm_starts
 from tables.pictures import ddpm, pictures
 from tables.recommenders import (
@@ -64,8 +72,10 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "scale points": scale_points,
     "scale large": scale_large,
     "scale walls": scale_walls,
+    "growing": growing,
     "large catalog": large_catalog,
     "large lists": large_lists,
+    "sampled losses": sampled_losses,
     "scale in short": scale_in_short,
     "scale in short, in Korean": scale_in_short_in_korean,
     "workers": workers,
@@ -80,6 +90,7 @@ PAGES = tuple(
         "docs/results.md",
         "docs/guide/choosing.md",
         "docs/guide/cold-items.md",
+        "docs/guide/data.md",
         "docs/guide/gpu.md",
         "docs/guide/lists.md",
         "docs/guide/nightly.md",

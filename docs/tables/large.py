@@ -1,19 +1,31 @@
-"""The tables of catalogs of a million items and of several workers."""
+"""The tables of large logs, catalogs of a million items, and several workers."""
 
 from typing import Any
 
 from foldin.memory import in_words
 from tables.base import load, rows_of
 
-__all__ = ["large_catalog", "large_lists", "scale_in_short", "scale_in_short_in_korean", "workers"]
+__all__ = [
+    "growing",
+    "large_catalog",
+    "large_lists",
+    "sampled_losses",
+    "scale_in_short",
+    "scale_in_short_in_korean",
+    "workers",
+]
 
 _BATCH = 64  # requests of a batch in `benchmarks/big_lists.py`
 _MODELS = {
     "multvae": "Mult-VAE",
+    "multdae": "Mult-DAE",
     "recvae": "RecVAE",
     "sasrec": "SASRec",
     "mixture": "mixture of multinomials, EM",
     "multvae, sampled": "Mult-VAE, `loss=sampled`",
+    "lda": "LDA",
+    "poisson": "Poisson factorization",
+    "ease": "EASE",
 }
 _LOSSES = {"full": "`softmax`", "sampled": "`sampled`", "bfloat16": "`sampled`, bfloat16"}
 
@@ -96,6 +108,25 @@ def large_catalog() -> str:
     return f"{about}\n\n{rows_of(head, rows)}"
 
 
+def sampled_losses() -> str:
+    """NDCG@100 by the sampled losses and by the full one."""
+    result = _result("sampled", "reproductions")
+    figures, about = result["figures"]["ml-1m-strong"], result["reports"]["ml-1m-strong"]["models"]
+    rows = []
+    for name, of in figures.items():
+        model, *loss = name.split()
+        rows.append(
+            [
+                _MODELS[model],
+                _LOSSES[loss[0] if loss else "full"],
+                f"{of['ndcg@100']['mean']:.4f}",
+                f"{about[name]['difference']:+.4f}" if loss else "",
+                f"{100 * about[name]['scored_share']:.0f} %",
+            ]
+        )
+    return rows_of(["model", "loss", "N@100", "difference", "items scored a step"], rows)
+
+
 def large_lists() -> str:
     """Times and recall of indexes over a million items, beside scoring all of them."""
     result = _result("big_lists")
@@ -152,5 +183,40 @@ def workers() -> str:
         f"An epoch of {settings['events'] / 1e6:.1f} million synthetic events over {settings['items']:,} items, that of "
         f"the sampled loss over {settings['large_items']:,}, whose dense gradients would be {dense}. Medians of "
         f"{settings['repeats']} runs by turns:"
+    )
+    return f"{about}\n\n{rows_of(head, rows)}"
+
+
+def growing() -> str:
+    """Seconds an event and memory at growing numbers of events."""
+    result = _result("grow")
+    figures, settings = result["figures"], result["settings"]
+    sizes = list(figures["millions"])
+    head = ["", *(f"{size} million" for size in sizes), "largest / smallest", "range of memory"]
+    rows = [
+        [
+            label,
+            *(
+                f"{row[what]['seconds'] / float(size):.2f} µs, {_megabytes(row[what]['anonymous'])}"
+                for size, row in figures["millions"].items()
+            ),
+            *("", ""),
+        ]
+        for what, label in (("prepare", "preparing"), ("polars", "Polars reads and counts"))
+    ]
+    for name, growth in figures["growth"].items():
+        each = (figures["millions"][size][name] for size in sizes)
+        rows.append(
+            [
+                _MODELS[name],
+                *(f"{1e6 * of['seconds'] / of['events']:.2f} µs, {_megabytes(of['anonymous'])}" for of in each),
+                f"{growth['time']:.2f}",
+                _megabytes(growth["mb"]),
+            ]
+        )
+    about = (
+        f"Time an event and anonymous memory, of synthetic logs with {settings['items']:,} items "
+        f"({settings['linear_items']:,} for EASE), threads: {result['threads']}. Steps of gradients are timed on "
+        f"{settings['sample']:g} million events of each log, passes over the whole log:"
     )
     return f"{about}\n\n{rows_of(head, rows)}"
