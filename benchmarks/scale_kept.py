@@ -1,6 +1,7 @@
 """The kept figures of the benchmarks of large logs, catalogs and several workers, beside what the formulas say.
 
-A result that is not there is left out. Bytes are compared whatever the machine; times only if the result is of this one.
+A result that is not there is left out. Bytes are compared whatever the machine; times only if the result is of this one and
+of as many threads.
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from common import machine
 from scale_bytes import (
     Shape,
@@ -71,7 +73,7 @@ def kept_points(folder: Path, alone: Rates, beside: Rates, base: float) -> dict[
         path = folder / f"{name}.json"
         if path.exists():
             kept = json.loads(path.read_text(encoding="utf-8"))
-            here = kept["machine"] == machine()
+            here = (kept["machine"], kept["threads"]) == (machine(), torch.get_num_threads())
             found |= {f"{name}: {what}": one for what, one in reader(kept) if here or one.unit == "bytes"}
     return found
 

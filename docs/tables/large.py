@@ -68,8 +68,8 @@ def scale_in_short() -> str:
 A log larger than memory is [prepared as shards](docs/guide/data.md#logs-larger-than-memory) and trained on in parts. With a
 [sampled softmax](docs/guide/training.md#large-catalogs), an event of {large} items takes {slower} times as long as one of
 {small}; an [index](docs/guide/lists.md#large-catalogs) finds {recall} of the exact lists in {found} ms instead of {exact} ms.
-[Several processes](docs/guide/workers.md) or [a Ray cluster](docs/guide/cluster.md) give the result of one process; on two
-cores, two of one thread take {least} to {most} times as long as one of two.""".format(**_in_short())
+[Several processes](docs/guide/workers.md) or [a Ray cluster](docs/guide/cluster.md) give the result of one process, up to
+rounding; on two cores, two of one thread take {least} to {most} times as long as one of two.""".format(**_in_short())
 
 
 def scale_in_short_in_korean() -> str:
@@ -78,7 +78,8 @@ def scale_in_short_in_korean() -> str:
 [표본 소프트맥스](docs/guide/training.md#large-catalogs)를 쓰면 아이템이 {large}개일 때 이벤트 하나에 걸리는 시간은
 {small}개일 때의 {slower}배이고,
 [인덱스](docs/guide/lists.md#large-catalogs)는 정확한 목록의 {recall}를 {exact} ms가 아니라 {found} ms에 찾습니다.
-[여러 프로세스](docs/guide/workers.md)나 [Ray 클러스터](docs/guide/cluster.md)로 학습해도 결과는 프로세스 하나와 같습니다.
+[여러 프로세스](docs/guide/workers.md)나 [Ray 클러스터](docs/guide/cluster.md)로 학습해도
+결과는 반올림 차이를 빼면 프로세스 하나와 같습니다.
 코어 두 개에서 스레드 하나짜리 프로세스 두 개는 스레드 두 개짜리 하나보다 {least}~{most}배의 시간이 걸립니다.""".format(
         **_in_short()
     )

@@ -272,14 +272,16 @@ def test_absent_and_foreign_results(times, tmp_path):
     settings |= {"users": 100, "events": 900}
     found = {"exchanged_mb": {"multvae": 4e-6 * (2 * 50 * 6 + 50 + 6 + 6 * 4 + 4 + 2 * 6 + 6)}}
     found |= {"seconds_per_epoch": {"multvae": {"threads": 10.0, "processes": 20.0}}}
-    result = {"machine": kept.machine(), "settings": settings, "figures": found}
+    threads = torch.get_num_threads()
+    result = {"machine": kept.machine(), "threads": threads, "settings": settings, "figures": found}
     (tmp_path / "workers.json").write_text(json.dumps(result), encoding="utf-8")
     points = kept.kept_points(tmp_path, rates, rates, 0.0)
     exchanged = points["workers: multvae, exchanged in a step"]
     assert exchanged.predicted == pytest.approx(exchanged.measured)
     assert points["workers: multvae, an epoch of one process"].predicted == pytest.approx(10.0, rel=1e-3)
-    (tmp_path / "workers.json").write_text(json.dumps({**result, "machine": "another"}), encoding="utf-8")
-    assert list(kept.kept_points(tmp_path, rates, rates, 0.0)) == ["workers: multvae, exchanged in a step"]
+    for other in ({"machine": "another"}, {"threads": threads + 1}):
+        (tmp_path / "workers.json").write_text(json.dumps({**result, **other}), encoding="utf-8")
+        assert list(kept.kept_points(tmp_path, rates, rates, 0.0)) == ["workers: multvae, exchanged in a step"]
 
 
 def test_a_larger_case(times):
