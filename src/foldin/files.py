@@ -24,6 +24,7 @@ __all__ = [
     "FORMAT_VERSION",
     "locked",
     "read_tensors",
+    "sync",
     "write_atomically",
     "write_json",
     "write_tensors",
@@ -32,6 +33,20 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 2
+
+
+def sync(path: Path) -> None:
+    """Return when a file, or the list of files of a folder, is on the disk.
+
+    Windows has no such operation for folders; there the latter returns at once.
+    """
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

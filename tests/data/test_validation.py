@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foldin.data import Columns, ReadReport, log_from_table, read_log
+from foldin.data.log.arrange import Events, arranged
 from foldin.data.log.encode import encode
 from foldin.data.order import stable_argsort
 from foldin.errors import ColumnError, EmptyLogError
@@ -208,3 +209,33 @@ def test_the_core_holds_both_minima_and_counts_what_it_drops(log):
     assert core.report.kept == core.histories.n_events
     with pytest.raises(EmptyLogError, match="no user has at least"):
         log.core(user_events=1000)
+
+
+@pytest.mark.parametrize("repeats", ["first", "last", "first-of-kind", "keep"])
+@pytest.mark.parametrize("by_time", [True, False])
+def test_events_are_arranged_as_one_by_one(repeats, by_time, monkeypatch):
+    monkeypatch.setattr("foldin.data.log.arrange._CACHED", 30)  # several groups of users, and users above it
+    rng = np.random.default_rng(0)
+    n, n_users, n_items = 900, 40, 25
+    users = (n_users * rng.random(n) ** 3).astype(np.int32)
+    items, kinds = rng.integers(0, n_items, n).astype(np.int32), rng.integers(0, 3, n).astype(np.uint8)
+    times = rng.integers(0, 300, n)
+    times = np.sort(times) if by_time else times
+    events = Events(users=users, items=items, keys=times, times=times, kinds=kinds)
+    found, dropped = arranged(events, np.bincount(users, minlength=n_users), n_items, repeats)
+    wanted = []
+    for user in range(n_users):
+        own = sorted(np.flatnonzero(users == user), key=lambda at: times[at])
+        seen, kept = set(), []
+        for at in reversed(own) if repeats == "last" else own:
+            name = {"keep": at, "first-of-kind": (items[at], kinds[at])}.get(repeats, items[at])
+            if name not in seen:
+                kept.append(at)
+            seen.add(name)
+        wanted.append(kept[::-1] if repeats == "last" else kept)
+    order = np.concatenate(wanted).astype(int)
+    assert dropped == n - len(order)
+    assert np.diff(found.offsets).tolist() == [len(one) for one in wanted]
+    assert np.array_equal(found.items, items[order])
+    assert np.array_equal(found.times, times[order])
+    assert np.array_equal(found.kinds, kinds[order])

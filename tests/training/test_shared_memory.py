@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import os
 import threading
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def descriptors() -> int:
     names = []
     for one in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile, as that of the folder itself
-            names.append(os.readlink(one))
+            names.append(str(one.readlink()))
     return sum("memfd:foldin" in name or name == "/dev/zero" for name in names)
 
 

@@ -102,11 +102,15 @@ def many(events: int) -> bool:
     return events > PART_EVENTS
 
 
-def user_ranges(offsets: Int64[Array, " offsets"]) -> Iterator[tuple[int, int]]:
-    """Ranges of users (first, last exclusive) that together are all users, each of at most `PART_EVENTS` events or one user."""
+def user_ranges(offsets: Int64[Array, " offsets"], events: int | None = None) -> Iterator[tuple[int, int]]:
+    """Ranges of users (first, last exclusive) that together are all users, each of at most `events` events or one user.
+
+    Args:
+        events: None for `PART_EVENTS`.
+    """
     first, users = 0, len(offsets) - 1
     while first < users:
-        last = int(np.searchsorted(offsets, offsets[first] + PART_EVENTS, side="right")) - 1
+        last = int(np.searchsorted(offsets, offsets[first] + (events or PART_EVENTS), side="right")) - 1
         last = min(max(last, first + 1), users)
         yield first, last
         first = last

@@ -9,6 +9,13 @@ from foldin.data.shards import open_shards, prepare
 from foldin.errors import ColumnError, DataError, EmptyLogError
 
 
+@pytest.fixture(autouse=True)
+def several_pieces(monkeypatch):
+    """Chunks of several pieces, the last one smaller than the others."""
+    for module in ("chunk", "partition"):
+        monkeypatch.setattr(f"foldin.data.shards.{module}.PIECE", 97)
+
+
 def table(n: int = 3000, seed: int = 0) -> pl.DataFrame:
     """Events with repeats, in the order of time, with ids that are text."""
     rng = np.random.default_rng(seed)
@@ -61,6 +68,14 @@ LOGS = {
     "numbers as text": lambda: table().with_columns(pl.col("user", "item").str.slice(1)),
     "floating-point ids": lambda: gaps(table().with_columns(pl.col("user", "item").str.slice(1).cast(pl.Float64))),
     "pandas' spelling": lambda: table().with_columns(pl.col("user", "item").str.slice(1) + ".0"),
+    "two spellings of an id": lambda: (
+        table().drop("timestamp").with_columns(user=pl.col("user").str.slice(1) + pl.Series(["", ".0"] * 1500))
+    ),
+    "numbers far apart": lambda: table().with_columns(
+        user=pl.col("user").str.slice(1).cast(pl.Int64) * 2**32, item=pl.col("item").str.slice(1).cast(pl.Int64) * 10**6
+    ),
+    "negative numbers": lambda: table().with_columns(pl.col("user", "item").str.slice(1).cast(pl.Int64) - 20),
+    "not by time": lambda: table().sample(fraction=1.0, shuffle=True, seed=1),
     "gaps": lambda: gaps(table()),
     "words for no value": lambda: table().with_columns(
         user=pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.lit("nan")).otherwise(pl.col("user").str.slice(1)),

@@ -1,15 +1,20 @@
 """Encoded events in the order of a file → `Histories`: users together, each user's events in order, repeats dropped."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from foldin.data.histories import Histories
+from foldin.data.history_arrays import BESIDE
 from foldin.data.order import one_of_each, stable_argsort
+from foldin.data.parts import user_ranges
 from foldin.tensors import Array, Bool, Float32, Int32, Int64, UInt8
 
 __all__ = ["Events", "arranged", "repeats_text"]
+
+
+_CACHED = 1 << 17  # events that are compared in the processor's cache
 
 
 class Events(NamedTuple):
@@ -30,24 +35,18 @@ def arranged(events: Events, counts: Int64[Array, " users"], n_items: int, repea
         counts: number of events of each user.
         repeats: one of `REPEATS`.
     """
-    users, items = events.users, events.items
-    with ThreadPoolExecutor(2) as pool:  # both jobs are NumPy sorts, which release the interpreter lock
-        pairs = pool.submit(lambda: repeats != "keep" and _has_repeats(users, items, n_items))
-        order = pool.submit(lambda: _order(users, events.keys)).result()
-        repeated = pairs.result()
+    users, items, keys = events.users, events.items, events.keys
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
-    histories = Histories(
-        items=items[order],
-        offsets=offsets,
-        n_items=n_items,
-        times=None if events.times is None else events.times[order],
-        kinds=None if events.kinds is None else events.kinds[order],
-        values=None if events.values is None else events.values[order],
-    )
-    if not repeated:
+    order, sorted_keys = _order(users, keys, offsets)
+    beside: dict[str, Any] = {
+        name: sorted_keys if one is keys else np.take(one, order)
+        for name in BESIDE
+        if (one := getattr(events, name, None)) is not None
+    }
+    histories = Histories(items=np.take(items, order), offsets=offsets, n_items=n_items, **beside)
+    if repeats == "keep" or (kept := _kept_of_repeats(histories, repeats)).all():
         return histories, 0
-    kept = _kept_of_repeats(histories, repeats)
     return histories.where(kept), int((~kept).sum())
 
 
@@ -63,25 +62,38 @@ def repeats_text(repeats: str, kinds: int) -> str:
     return f"repeated events of a user with an item (the {'last' if repeats == 'last' else 'first'} is kept{hint})"
 
 
-def _order(users: Array, keys: Array | None) -> Array:
-    """Events by user, then by key, then as in the file."""
-    if keys is None or (keys[1:] >= keys[:-1]).all():
-        return stable_argsort(users)
-    by_key = stable_argsort(keys)
-    return by_key[stable_argsort(users[by_key])]
+def _order(users: Array, keys: Array | None, offsets: Array) -> tuple[Array, Array | None]:
+    """(events by user, then by key, then as in the file; the keys in this order)."""
+    order = stable_argsort(users)
+    if keys is None:
+        return order, None
+    sorted_keys = np.take(keys, order)
+    if not _ascending(sorted_keys, offsets):
+        order = stable_argsort(keys)
+        order = order[stable_argsort(users[order])]
+        sorted_keys = np.take(keys, order)
+    return order, sorted_keys
 
 
-def _has_repeats(users: Array, items: Array, n_items: int) -> bool:
-    pairs = users.astype(np.int64)
-    pairs *= n_items
-    pairs += items
-    pairs.sort()
-    return bool((pairs[1:] == pairs[:-1]).any())
+def _ascending(keys: Array, offsets: Array) -> bool:
+    """Whether the keys of each user's events ascend."""
+    ascending = keys[1:] >= keys[:-1]
+    first = offsets[(offsets > 0) & (offsets < len(keys))]
+    ascending[first - 1] = True
+    return bool(ascending.all())
 
 
 def _kept_of_repeats(histories: Histories, repeats: str) -> Bool[Array, " events"]:
     """Mask of the events that are kept if a user has several with one item."""
-    keys = histories.pair_keys()
-    if repeats == "first-of-kind" and histories.kinds is not None:
-        return one_of_each(keys * 256 + histories.kinds)
-    return one_of_each(keys, last=repeats == "last")
+    kept = np.empty(histories.n_events, dtype=bool)
+
+    def of_users(first: int, last: int) -> None:
+        part = histories.rows(first, last)
+        keys = part.pair_keys()
+        if repeats == "first-of-kind" and part.kinds is not None:
+            keys = keys * 256 + part.kinds
+        kept[histories.offsets[first] : histories.offsets[last]] = one_of_each(keys, last=repeats == "last")
+
+    with ThreadPoolExecutor(2) as pool:  # NumPy sorts release the interpreter lock
+        list(pool.map(lambda users: of_users(*users), user_ranges(histories.offsets, _CACHED)))
+    return kept

@@ -5,7 +5,7 @@ import polars as pl
 
 from foldin.tensors import Array, Int32
 
-__all__ = ["encode"]
+__all__ = ["dictionary", "encode"]
 
 _DENSE_RANGE = 1 << 26  # a lookup table of 256 MB at most
 
@@ -14,16 +14,14 @@ def _encode_integers(values: pl.Series) -> tuple[Int32[Array, " n"], pl.Series]:
     numbers = values.to_numpy().astype(np.int64, copy=False)
     low, high = int(numbers.min()), int(numbers.max())
     if high - low < _DENSE_RANGE:
+        above = numbers - low if low else numbers
         present = np.zeros(high - low + 1, dtype=bool)
-        present[numbers - low] = True
-        distinct = np.flatnonzero(present) + low
-        table = np.zeros(high - low + 1, dtype=np.int32)
-        table[distinct - low] = np.arange(len(distinct), dtype=np.int32)
-        codes = table[numbers - low]
-    else:
-        distinct, inverse = np.unique(numbers, return_inverse=True)
-        codes = inverse.astype(np.int32)
-    return codes, pl.Series(distinct).cast(pl.String)
+        present[above] = True
+        table = np.cumsum(present, dtype=np.int32)
+        table -= 1
+        return table[above], pl.Series(np.flatnonzero(present) + low)
+    distinct, inverse = np.unique(numbers, return_inverse=True)
+    return inverse.astype(np.int32), pl.Series(distinct)
 
 
 def encode(values: pl.Series) -> tuple[Int32[Array, " n"], pl.Series]:
@@ -35,7 +33,8 @@ def encode(values: pl.Series) -> tuple[Int32[Array, " n"], pl.Series]:
     if values.len() == 0:
         return np.empty(0, np.int32), pl.Series([], dtype=pl.String)
     if values.dtype.is_integer():
-        return _encode_integers(values)
+        codes, numbers = _encode_integers(values)
+        return codes, numbers.cast(pl.String)
     categories = values if isinstance(values.dtype, pl.Categorical) else values.cast(pl.String).cast(pl.Categorical)
     distinct = categories.unique()
     table = pl.DataFrame({"code": distinct.to_physical(), "id": distinct.cast(pl.String)})
@@ -47,3 +46,23 @@ def encode(values: pl.Series) -> tuple[Int32[Array, " n"], pl.Series]:
     new = np.zeros(int(old.max()) + 1, dtype=np.int32)
     new[old] = np.arange(len(old), dtype=np.int32)
     return new[categories.to_physical().to_numpy()], table["id"]
+
+
+def dictionary(values: pl.Series) -> tuple[Int32[Array, " n"], pl.DataFrame]:
+    """(codes, the columns `id` and `count` by code) of a part of a column, without nulls.
+
+    Ids of a column of integers are integers, and some may not occur: numbers in a small range are their own codes.
+    """
+    if not values.dtype.is_integer():
+        codes, ids = encode(values)
+    elif values.len() == 0:
+        codes, ids = np.empty(0, np.int32), pl.Series([], dtype=pl.Int64)
+    else:
+        numbers = values.to_numpy().astype(np.int64, copy=False)
+        low, high = int(numbers.min()), int(numbers.max())
+        if high - low < len(numbers):
+            above = numbers - low if low else numbers
+            table = pl.DataFrame({"id": np.arange(low, high + 1), "count": np.bincount(above)})
+            return above.astype(np.int32), table
+        codes, ids = _encode_integers(values)
+    return codes, pl.DataFrame({"id": ids, "count": np.bincount(codes, minlength=ids.len())})

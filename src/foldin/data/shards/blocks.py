@@ -41,15 +41,15 @@ def write_blocks(
         kinds: names of the kinds of events.
     """
     of_users, of_items = counts
-    new_item = (np.cumsum(of_items > 0) - 1).astype(np.int32)
     n_items = int((of_items > 0).sum())
+    new_item = None if n_items == len(of_items) else (np.cumsum(of_items > 0) - 1).astype(np.int32)
     folder, state = work.folder / "shards", work.folder / "blocks.json"
     folder.mkdir(exist_ok=True)
     begun: dict[str, Any] = (
         json.loads(state.read_text(encoding="utf-8")) if state.exists() else {"blocks": 0, "lengths": {}, "dropped": 0}
     )
     done, dropped = begun["blocks"], begun["dropped"]
-    names = [name for name in _TYPES if name == "items" or (partitions[0].folder / f"{name}.npy").exists()]
+    names = [name for name in _TYPES if name in partitions[0].names()]
 
     def block(at: int) -> tuple[Histories, int]:
         return _block(partitions, done + at, blocks, of_users, new_item, n_items, repeats)
@@ -80,21 +80,21 @@ def _block(
     at: int,
     blocks: Blocks,
     of_users: Int64[Array, " users"],
-    new_item: Int32[Array, " items"],
+    new_item: Int32[Array, " items"] | None,
     n_items: int,
     repeats: str,
 ) -> tuple[Histories, int]:
     """(histories of the users of a block that have events, number of repeated events that were dropped).
 
     Args:
-        new_item: code of each item among those that have events.
+        new_item: code of each item among those that have events; None if all have.
     """
     first, last = blocks.edges[at], blocks.edges[at + 1]
     parts = [one.block(at) for one in partitions]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     events = Events(
         users=found["users"] - np.int32(first),
-        items=new_item[found["items"]],
+        items=found["items"] if new_item is None else new_item[found["items"]],
         keys=found.get("keys", found.get("times")),
         times=found.get("times"),
         kinds=found.get("kinds"),

@@ -1,8 +1,9 @@
-"""One chunk of a log on disk: checked, with ids as codes of the chunk's own dictionaries, in the order of the file."""
+"""One chunk of a log on disk: checked, with ids as codes of the chunk's own dictionaries."""
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,27 +13,37 @@ import polars as pl
 
 from foldin.data.log.beside import kinds_of, numeric_ratings, values_of
 from foldin.data.log.checks import clean, id_column, rated_at_least
-from foldin.data.log.encode import encode
+from foldin.data.log.encode import dictionary
 from foldin.data.log.numbers import to_numbers
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
 from foldin.data.log.time_reading import sortable
+from foldin.data.order import stable_argsort
 from foldin.data.shards.plan import Plan
 from foldin.errors import ColumnError
 from foldin.tensors import Array
 
-__all__ = ["ARRAYS", "Chunk", "write_chunk"]
+__all__ = ["PIECE", "Chunk", "mapped", "write_chunk", "write_pieces"]
 
-ARRAYS = ("users", "items", "keys", "times", "kinds", "values")
+PIECE = 1 << 17  # rows that are put in order together, in the processor's cache
+_ARRAYS = ("users", "items", "keys", "times", "kinds", "values", "places")
+
 _DAY = 86_400
+
+
+def mapped(folder: Path) -> dict[str, Array]:
+    """The arrays of events that a folder has, mapped into memory."""
+    paths = ((name, folder / f"{name}.npy") for name in _ARRAYS)
+    return {name: np.asarray(np.load(path, mmap_mode="r")) for name, path in paths if path.exists()}
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk that was written.
+    """A chunk that was written: pieces of its rows one after another, each by user, those of a user in the order of the file.
 
     Args:
-        folder: with a `.npy` file for each array, dictionaries as Parquet, and `chunk.json`.
+        folder: with a `.npy` file for each array, dictionaries as Parquet, and `chunk.json`. If the ids of users are text,
+            `places` is the position of each event in the chunk.
     """
 
     folder: Path
@@ -43,14 +54,13 @@ class Chunk:
         found: dict[str, Any] = json.loads((self.folder / "chunk.json").read_text(encoding="utf-8"))
         return found
 
-    def arrays(self) -> dict[str, Array]:
-        """The arrays of events that the log has, mapped into memory."""
-        paths = ((name, self.folder / f"{name}.npy") for name in ARRAYS)
-        return {name: np.load(path, mmap_mode="r") for name, path in paths if path.exists()}
-
     def dictionary(self, role: str) -> Path:
         """Parquet file of the ids of users or items with their number of events, in the order of the chunk's codes."""
         return self.folder / f"{role}.parquet"
+
+    def ids(self, role: str) -> pl.DataFrame:
+        """The columns `id` and `count` of a dictionary; an id that does not occur has the count 0."""
+        return pl.read_parquet(self.dictionary(role))
 
     def notes(self) -> Iterator[Note]:
         """What was dropped or looks wrong."""
@@ -76,22 +86,35 @@ def write_chunk(table: pl.DataFrame, start: int, plan: Plan, folder: Path) -> No
         rows, report = rated_at_least(rows, kept_columns, report, options.min_rating)
     arrays: dict[str, Array] = {}
     for role, name in (("users", columns.user), ("items", columns.item)):
-        codes, ids = encode(id_column(rows.table[name], report.source, rows.number))
-        arrays[role] = codes
-        counts = np.bincount(codes, minlength=ids.len())
-        pl.DataFrame({"id": ids, "count": counts}).write_parquet(folder / f"{role}.parquet")
+        arrays[role], ids = dictionary(id_column(rows.table[name], report.source, rows.number))
+        ids.write_parquet(folder / f"{role}.parquet", compression="lz4")
+        if role == "users" and not ids["id"].dtype.is_integer():
+            arrays["places"] = np.arange(len(arrays[role]), dtype=np.int32)
     more, about = _order(rows, plan)
     arrays |= more
     kinds, names, report = kinds_of(rows, columns, report, said=options.kind is not None)
     values, report = values_of(rows, columns, report)
     arrays |= {name: one for name, one in (("kinds", kinds), ("values", values)) if one is not None}
-    for name, one in arrays.items():
-        np.save(folder / f"{name}.npy", one)
+    write_pieces(arrays, folder)
     notes = [(one.text, one.count, one.dropped, one.warning) for one in report.notes if not _of_kinds(one, report)]
     about |= {"events": len(arrays["users"]), "notes": notes, "kinds": None}
     if kinds is not None:
         about["kinds"] = dict(zip(names, np.bincount(kinds, minlength=len(names)).tolist(), strict=True))
     (folder / "chunk.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def write_pieces(arrays: Mapping[str, Array], folder: Path) -> None:
+    """Write the arrays of events, each piece by user, to `.npy` files."""
+    users = arrays["users"]
+    with ExitStack() as stack:
+        files = {name: stack.enter_context((folder / f"{name}.npy").open("wb")) for name in arrays}
+        for name, one in arrays.items():
+            np.lib.format.write_array_header_1_0(files[name], np.lib.format.header_data_from_array_1_0(one))
+        for start in range(0, len(users), PIECE):
+            piece = slice(start, start + PIECE)
+            order = stable_argsort(users[piece])
+            for name, one in arrays.items():
+                files[name].write(np.take(one[piece], order).data)
 
 
 def _of_kinds(note: Note, report: ReadReport) -> bool:
@@ -110,10 +133,13 @@ def _order(rows: Rows, plan: Plan) -> tuple[dict[str, Array], dict[str, Any]]:
         if found.seconds is not None:
             arrays["times"] = found.seconds
             if len(found.seconds):
-                future = int((found.seconds > time.time() + _DAY).sum())
+                first, last, limit = int(found.seconds.min()), int(found.seconds.max()), time.time() + _DAY
                 about = {
-                    "times": (int(found.seconds.min()), int(found.seconds.max())),
-                    "odd": (future, int((found.seconds < 0).sum())),
+                    "times": (first, last),
+                    "odd": (
+                        int((found.seconds > limit).sum()) if last > limit else 0,
+                        int((found.seconds < 0).sum()) if first < 0 else 0,
+                    ),
                 }
     if columns.order is not None:
         numbers = to_numbers(rows.table[columns.order], source, rows.number)

@@ -23,7 +23,7 @@ class Dictionary:
     Args:
         ids: by code.
         counts: number of events of each id, before any were dropped for the other's id.
-        codes: `id` as it is written in the chunks, and its `code`; −1 for a word for a missing value.
+        codes: `id` as it is written in the chunks, and its `code`; −1 for a word for a missing value. Integers are sorted.
         gone: words for a missing value.
     """
 
@@ -32,10 +32,12 @@ class Dictionary:
     codes: pl.DataFrame
     gone: pl.Series
 
-    def codes_of(self, path: Path) -> Int32[Array, " ids"]:
-        """The code of each id of a chunk's dictionary, in its order."""
-        ids = pl.read_parquet(path, columns=["id"])
-        return ids.join(self.codes, on="id", how="left", maintain_order="left")["code"].to_numpy()
+    def codes_of(self, ids: pl.Series) -> Int32[Array, " ids"]:
+        """The code of each id of a chunk's dictionary, in its order; of a number that occurs nowhere, that of the next one."""
+        if self.codes["id"].dtype.is_integer():
+            return np.searchsorted(self.codes["id"].to_numpy(), ids.to_numpy()).astype(np.int32)
+        texts = ids.cast(pl.String).alias("id").to_frame()
+        return texts.join(self.codes, on="id", how="left", maintain_order="left")["code"].to_numpy()
 
 
 def merged(paths: Sequence[Path], role: str, report: ReadReport) -> tuple[Dictionary, ReadReport]:
@@ -44,10 +46,21 @@ def merged(paths: Sequence[Path], role: str, report: ReadReport) -> tuple[Dictio
     Args:
         role: `user` or `item`, for the notes.
     """
+    parts = [pl.scan_parquet(path) for path in paths]
+    integers = all(part.collect_schema()["id"].is_integer() for part in parts)
+    scan = pl.concat(parts if integers else [part.with_columns(pl.col("id").cast(pl.String)) for part in parts])
     table = (
-        pl.scan_parquet(list(paths)).group_by("id").agg(pl.col("count").sum()).collect(engine="streaming").sort("id")
+        scan.filter(pl.col("count") > 0)
+        .group_by("id")
+        .agg(pl.col("count").sum())
+        .collect(engine="streaming")
+        .sort("id")
     )
     counts: Int64[Array, " ids"] = table["count"].to_numpy()
+    if integers:  # no word, and no other spelling, is among them
+        codes = table.select("id", code=pl.int_range(pl.len(), dtype=pl.Int32))
+        ids = table["id"].cast(pl.String)
+        return Dictionary(ids, counts, codes, ids.clear()), report
     words, kept = missing_ids(counts, table["id"])
     gone = words.filter(~words.is_in(kept.to_list())).sort()
     for word in kept:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foldin.data.histories import Histories
 from foldin.errors import DataError
 from foldin.files import write_json
 
@@ -50,11 +52,23 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def write_manifest(folder: Path, **content: Any) -> None:
-    """Write the manifest of a folder, with the size and the digest of every other file in it."""
+def write_manifest(folder: Path, histories: Histories, workers: int, **content: Any) -> None:
+    """Write the manifest of a folder, with the size and the digest of every other file in it.
+
+    Args:
+        histories: the events of the shards, whose fingerprint is noted.
+        workers: digests that are computed at a time.
+    """
     paths = sorted(one for one in folder.iterdir() if one.is_file() and one.name != MANIFEST)
-    files = {one.name: {"bytes": one.stat().st_size, "sha256": digest(one)} for one in paths}
-    write_json(folder / MANIFEST, {"format": FORMAT, "version": VERSION, **content, "files": files})
+    with ThreadPoolExecutor(workers) as pool:
+        fingerprint = pool.submit(histories.fingerprint)
+        digests = pool.map(digest, paths)
+        files = {
+            one.name: {"bytes": one.stat().st_size, "sha256": found} for one, found in zip(paths, digests, strict=True)
+        }
+    sizes = {"users": len(histories), "items": histories.n_items, "events": histories.n_events}
+    about = {"format": FORMAT, "version": VERSION, **sizes, "fingerprint": fingerprint.result(), **content}
+    write_json(folder / MANIFEST, {**about, "files": files})
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,4 +1,4 @@
-"""Events of a chunk by block of users: with the codes of the whole log, so that a block is a slice of every chunk."""
+"""A chunk in the whole log: the codes of its users and items there, and where its events of each block of users are."""
 
 import json
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from foldin.data.shards.chunk import Chunk
+from foldin.data.parts import user_ranges
+from foldin.data.shards.chunk import PIECE, Chunk, mapped, write_pieces
 from foldin.data.shards.dictionaries import Dictionary
-from foldin.tensors import Array, Int64
+from foldin.tensors import Array, Int32, Int64
 
 __all__ = ["Blocks", "Partition", "blocks_of", "counted", "write_partition"]
 
@@ -26,27 +27,24 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.edges) - 1
 
-    def of_users(self) -> Array:
-        """The block of each user, in the smallest type, which sorts fastest."""
-        lengths = np.diff(self.edges)
-        return np.repeat(np.arange(len(self), dtype=np.uint8 if len(self) < 256 else np.uint16), lengths)
-
 
 def blocks_of(counts: Int64[Array, " users"], events: int) -> Blocks:
     """Blocks of about that many events; a user with more has a block alone."""
     before = np.concatenate(([0], np.cumsum(counts)))
-    edges = [0]
-    while edges[-1] < len(counts):
-        last = int(np.searchsorted(before, before[edges[-1]] + events, side="right")) - 1
-        edges.append(max(last, edges[-1] + 1))
-    return Blocks(np.array(edges, dtype=np.int64))
+    return Blocks(np.array([0, *(last for _, last in user_ranges(before, events))], dtype=np.int64))
 
 
 @dataclass(frozen=True)
 class Partition:
-    """The events of a chunk with the codes of the whole log, block by block, in the order of the file within a block."""
+    """The events of a chunk by block of users, those of a user in the order of the file.
+
+    Args:
+        folder: with what `write_partition` writes.
+        chunk: where the events are, unless they are in `folder`.
+    """
 
     folder: Path
+    chunk: Chunk
 
     @property
     def dropped(self) -> tuple[int, int]:
@@ -54,49 +52,81 @@ class Partition:
         users, items = json.loads((self.folder / "dropped.json").read_text(encoding="utf-8"))
         return users, items
 
+    def names(self) -> set[str]:
+        """Names of the arrays of events."""
+        return set(self._events()) - ({"kinds"} if not (self.folder / "kinds.npy").exists() else set()) - {"places"}
+
     def block(self, at: int) -> dict[str, Array]:
-        """The arrays of the events of a block."""
-        edges = np.load(self.folder / "edges.npy")
-        part = slice(int(edges[at]), int(edges[at + 1]))
-        paths = [one for one in self.folder.glob("*.npy") if one.stem != "edges"]
-        return {one.stem: np.load(one, mmap_mode="r")[part] for one in paths}
+        """The arrays of the events of a block, with the codes of the whole log."""
+        edges, events = np.load(self.folder / "edges.npy"), self._events()
+        pieces = [slice(first, last) for first, last in edges[:, at : at + 2].tolist()]
+        found = {}
+        for name in self.names():
+            one = np.concatenate([events[name][:0], *(events[name][piece] for piece in pieces)])
+            codes = self.folder / f"{name}.npy"
+            found[name] = np.take(np.load(codes), one) if codes.exists() else one
+        return found
+
+    def _events(self) -> dict[str, Array]:
+        own = self.folder / "events"
+        return mapped(own if own.exists() else self.chunk.folder)
 
 
 def write_partition(
     chunk: Chunk, users: Dictionary, items: Dictionary, kinds: tuple[str, ...] | None, blocks: Blocks, folder: Path
 ) -> None:
-    """Write the events of a chunk to a new folder, by block.
+    """Write the codes of a chunk in the whole log, and the edges of blocks in each piece of its events, to a new folder.
+
+    The events are written again only if some are dropped, or if users have another order in the whole log than in the chunk.
 
     Args:
         kinds: names of the kinds of the whole log; None where it is read without kinds.
     """
-    arrays = dict(chunk.arrays())
-    arrays["users"] = users.codes_of(chunk.dictionary("users"))[arrays["users"]]
-    arrays["items"] = items.codes_of(chunk.dictionary("items"))[arrays["items"]]
-    if kinds is None:
-        arrays.pop("kinds", None)
-    elif (names := chunk.about["kinds"]) is not None:
-        arrays["kinds"] = np.array([kinds.index(one) for one in names], dtype=np.uint8)[arrays["kinds"]]
-    known = (arrays["users"] >= 0, arrays["items"] >= 0)
-    without_user = int((~known[0]).sum())
-    without_item = int((known[0] & ~known[1]).sum())
-    if without_user or without_item:
-        kept = known[0] & known[1]
-        arrays = {name: one[kept] for name, one in arrays.items()}
-    block = blocks.of_users()[arrays["users"]]
-    order = np.argsort(block, kind="stable")  # a radix sort, for numbers of 8 and 16 bits
-    for name, one in arrays.items():
-        np.save(folder / f"{name}.npy", one[order])
-    edges = np.zeros(len(blocks) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(block, minlength=len(blocks)), out=edges[1:])
-    np.save(folder / "edges.npy", edges)
-    (folder / "dropped.json").write_text(json.dumps((without_user, without_item)), encoding="utf-8")
+    own = chunk.ids("users")
+    of_users, of_items = users.codes_of(own["id"]), items.codes_of(chunk.ids("items")["id"])
+    events, edges, dropped = mapped(chunk.folder), np.searchsorted(of_users, blocks.edges), (0, 0)
+    if (np.diff(of_users[own["count"].to_numpy() > 0], prepend=-1) <= 0).any() or (of_items < 0).any():
+        events, dropped = _write_events(events, of_users, of_items, folder)
+        edges = blocks.edges
+    else:
+        np.save(folder / "users.npy", of_users)
+    np.save(folder / "items.npy", of_items)
+    if kinds is not None and (names := chunk.about["kinds"]) is not None:
+        np.save(folder / "kinds.npy", np.array([kinds.index(one) for one in names], dtype=np.uint8))
+    starts = range(0, len(events["users"]), PIECE)
+    found = [start + np.searchsorted(events["users"][start : start + PIECE], edges) for start in starts]
+    np.save(folder / "edges.npy", np.array(found, dtype=np.int64).reshape(len(found), len(edges)))
+    (folder / "dropped.json").write_text(json.dumps(dropped), encoding="utf-8")
 
 
-def counted(partitions: list[Partition], users: int, items: int) -> tuple[Array, Array]:
+def _write_events(
+    events: dict[str, Array], of_users: Int32[Array, " users"], of_items: Int32[Array, " items"], folder: Path
+) -> tuple[dict[str, Array], tuple[int, int]]:
+    """Write the events of a chunk that have a user and an item; their users have the codes of the whole log.
+
+    Returns:
+        (the events, number of those without a user and of those without an item)
+    """
+    users, items = of_users[events["users"]], of_items[events["items"]]
+    kept = (users >= 0) & (items >= 0)
+    np.save(folder / "lost_users.npy", users[~kept & (users >= 0)])
+    np.save(folder / "lost_items.npy", items[~kept & (items >= 0)])
+    # Two spellings, such as "7" and "7.0", are one user, whose events are in the order of the file.
+    order = np.argsort(events["places"]) if "places" in events else np.arange(len(kept))
+    order = order[kept[order]]
+    (folder / "events").mkdir()
+    write_pieces({name: one[order] for name, one in (events | {"users": users}).items()}, folder / "events")
+    without_user = int((users < 0).sum())
+    return mapped(folder / "events"), (without_user, int((~kept).sum()) - without_user)
+
+
+def counted(partitions: list[Partition], users: Dictionary, items: Dictionary) -> tuple[Array, Array]:
     """(number of events of each user, of each item) over all partitions."""
-    of_users, of_items = np.zeros(users, dtype=np.int64), np.zeros(items, dtype=np.int64)
-    for one in partitions:
-        of_users += np.bincount(np.load(one.folder / "users.npy", mmap_mode="r"), minlength=users)
-        of_items += np.bincount(np.load(one.folder / "items.npy", mmap_mode="r"), minlength=items)
-    return of_users, of_items
+    found = []
+    for name, counts in (("lost_users", users.counts), ("lost_items", items.counts)):
+        total = counts.astype(np.int64)
+        for one in partitions:
+            if (path := one.folder / f"{name}.npy").exists():
+                total -= np.bincount(np.load(path), minlength=len(total))
+        found.append(total)
+    return found[0], found[1]

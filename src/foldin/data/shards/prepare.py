@@ -44,6 +44,7 @@ __all__ = ["prepare"]
 
 Progress = Callable[[str, int, int], None]
 _MANY_KINDS = 256
+_LAYOUT = 2  # of chunks and partitions, which are not read by a foldin with another
 
 
 @takes_read_options
@@ -52,7 +53,7 @@ def prepare(
     out: str | Path,
     *,
     chunk_rows: int = 4_000_000,
-    block_events: int = 8_000_000,
+    block_events: int = 4_000_000,
     workers: int = 2,
     progress: Progress | None = None,
     **options: Any,
@@ -97,7 +98,7 @@ def prepare(
 
     def partition(at: int) -> Partition:
         write = lambda folder: write_partition(chunks[at], users, items, kinds, blocks, folder)
-        return Partition(work.part(f"partition-{at:05}", write))
+        return Partition(work.part(f"partition-{at:05}", write), chunks[at])
 
     partitions = []
     for at, one in enumerate(in_order(len(chunks), partition, workers)):
@@ -105,7 +106,7 @@ def prepare(
         say("events by user", at + 1, len(chunks))
     for role, dictionary, name, at in (("user", users, plan.columns.user, 0), ("item", items, plan.columns.item, 1)):
         report = noted_words(dictionary, sum(one.dropped[at] for one in partitions), name, role, report)
-    of_users, of_items = counted(partitions, users.ids.len(), items.ids.len())
+    of_users, of_items = counted(partitions, users, items)
     if not of_users.any():
         raise EmptyLogError(f"{plan.report.source}: no event is left: {_drops(report)}")
     report = report.extended(_time_notes(chunks, plan, int(of_users.sum())))
@@ -132,16 +133,19 @@ def prepare(
     log.items.write_parquet(shards / "items.parquet")
     write_manifest(
         shards,
-        users=len(histories),
-        items=log.histories.n_items,
-        events=histories.n_events,
-        fingerprint=log.histories.fingerprint(),
+        log.histories,
+        workers,
         kinds=list(log.kinds),
         reading=log.reading.differing(),
         report=asdict(log.report),
     )
     work.finish(shards.name)
     return open_shards(target)
+
+
+def _same(sizes: tuple[int, int]) -> dict[str, Any]:
+    """What must be the same when an interrupted preparation goes on, beside the log."""
+    return {"chunk_rows or block_events": sizes, "version of foldin": _LAYOUT}
 
 
 class _Origin(NamedTuple):
@@ -162,7 +166,7 @@ def _origin(path: str | Path, work: Workspace, options: ReadOptions, sizes: tupl
     check_store_options(path, options)
     shown, export = public_url(path), exporting()
     said = {name: str(value) for name, value in options.differing().items()}
-    work.begin({"log": shown, "options": said, "chunk_rows or block_events": sizes})
+    work.begin({"log": shown, "options": said, **_same(sizes)})
     progress = lambda done, total: say(f"reading {shown}", done, total)
     folder = work.part("source", lambda folder: export.write_parts(path, folder, progress=progress))
     found = export.parts_in(folder)
@@ -185,7 +189,7 @@ def _chunks(
             parts = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
             stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in parts]
             begun = {"log": [str(file.resolve()), stamps], "plan": plan.as_dict()}
-            work.begin({**begun, "chunk_rows or block_events": sizes})
+            work.begin({**begun, **_same(sizes)})
         else:
             plan = replace(plan, report=replace(plan.report, format=origin.database))
         names = list(dict.fromkeys(plan.report.columns.values()))

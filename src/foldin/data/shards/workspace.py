@@ -1,7 +1,6 @@
 """The folder of an unfinished preparation: each part of it is there whole or not at all."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from foldin.errors import DataError
-from foldin.files import write_json
+from foldin.files import sync, write_json
 
 __all__ = ["Workspace", "in_order"]
 
@@ -75,10 +74,12 @@ class Workspace:
 
     def finish(self, name: str) -> None:
         """Put a part in the place of the folder that is being made, and remove everything else."""
-        os.sync()
+        for one in [*(self.folder / name).iterdir(), self.folder / name]:
+            sync(one)
         for state in self.folder.glob("*.json"):  # first: nothing may say that a part is there that has been moved
             state.unlink()
         (self.folder / name).rename(self.target)
+        sync(self.target.parent)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
