@@ -36,7 +36,7 @@ def trained(name: str, items: int, options: Any) -> dict[str, float]:
     settings: dict[str, dict[str, Any]] = {
         "ease": {},
         "sansa": {"n_neighbors": options.neighbors},
-        "elsa": {"embedding_dim": options.width, "epochs": options.epochs},
+        "elsa": {"embedding_dim": options.width, "batch_size": options.batch, "epochs": options.epochs},
     }
     log = log_of(items, round(1e6 * options.events))
     config = config_class(name)().with_settings(settings[name])
@@ -69,17 +69,27 @@ def main() -> None:
         small=20_000,
         events=10.0,
         neighbors=50,
-        width=256,
+        width=128,
+        batch=1024,
         epochs=1,
         rounds=3,
         ranked=64,
-        tiny={"items": 3_000, "small": 300, "events": 0.02, "neighbors": 5, "width": 8, "rounds": 1, "ranked": 4},
+        tiny={
+            "items": 3_000,
+            "small": 300,
+            "events": 0.02,
+            "neighbors": 5,
+            "width": 8,
+            "batch": 50,
+            "rounds": 1,
+            "ranked": 4,
+        },
     )
     torch.set_num_threads(options.threads)
     if options.child:
         print(json.dumps(trained(options.child, options.of, options)))
         return
-    same = ("threads", "events", "neighbors", "width", "epochs", "ranked")
+    same = ("threads", "events", "neighbors", "width", "batch", "epochs", "ranked")
     itself = [sys.executable, __file__, *(part for name in same for part in (f"--{name}", getattr(options, name)))]
     itself += ["--tiny"] if options.tiny else []
 

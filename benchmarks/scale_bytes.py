@@ -31,7 +31,7 @@ __all__ = [
 
 HEADER, PAGE = 128, 4096
 BLOCK = 64 << 20  # bytes of a block of scores
-# Bytes of an event in the shards, by array, and in the two intermediate forms that `prepare` keeps until it ends.
+# Bytes of an event in the shards, by array, and in the chunks that `prepare` keeps until it ends.
 EVENT = {"items": 4, "times": 8, "kinds": 1, "values": 4}
 HEAD, KEPT, PAIR_BYTES = (
     8192,
@@ -47,11 +47,12 @@ def shard_bytes(events: float, users: float, beside: tuple[str, ...] = ("times",
 
 
 def preparing_bytes(events: float, beside: tuple[str, ...] = ("times",)) -> float:
-    """Bytes on disk that preparing needs at its end besides the log and the shards: the chunks and the partitions.
+    """Bytes on disk that preparing needs at its end besides the log and the shards: the chunks.
 
-    Each of both has the user and the item of an event in 4 bytes, and the arrays beside them.
+    They have the user and the item of an event in 4 bytes, and the arrays beside them; dictionaries are left out, and the
+    places of events in their chunk, 4 bytes if the ids of users are text.
     """
-    return 2.0 * events * (4 + EVENT["items"] + sum(EVENT[name] for name in beside))
+    return events * (4 + EVENT["items"] + sum(EVENT[name] for name in beside))
 
 
 def popularity(items: int) -> np.ndarray:

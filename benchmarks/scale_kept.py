@@ -107,7 +107,7 @@ def catalogs(kept: dict[str, Any], rates: Rates, base: float) -> Points:
 def linear(kept: dict[str, Any], rates: Rates) -> Points:
     """Of `big_linear.py`: the numbers of each model, and the training of ELSA."""
     settings = kept["settings"]
-    width, neighbors = settings["width"], settings["neighbors"]
+    width, neighbors, batch = settings["width"], settings["neighbors"], settings["batch"]
     users = 1e6 * settings["events"] / DRAWN
     for size, models in kept["figures"].items():
         items = int(size)
@@ -116,9 +116,9 @@ def linear(kept: dict[str, Any], rates: Rates) -> Points:
             stored = Point(4e6 * row["numbers"], 4.0 * numbers[name], "bytes", "formula")
             yield f"{items:,} items, {name}, stored numbers", stored
         shares = popularity(items)
-        rows, events = distinct(shares, 256 * DRAWN), 256 * mean_distinct(shares)
-        step = total(elsa_step(rates, items, width, users=256, events=events, rows=rows))
-        whole = settings["epochs"] * math.ceil(users / 256) * step
+        rows, events = distinct(shares, batch * DRAWN), batch * mean_distinct(shares)
+        step = total(elsa_step(rates, items, width, users=batch, events=events, rows=rows))
+        whole = settings["epochs"] * math.ceil(users / batch) * step
         yield f"{items:,} items, elsa, training", Point(models["elsa"]["seconds"], whole, "s", "rates")
 
 

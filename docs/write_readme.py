@@ -12,6 +12,7 @@ from tables.gpu import on_a_gpu
 from tables.large import (
     growing,
     large_catalog,
+    large_linear,
     large_lists,
     sampled_losses,
     scale_in_short,
@@ -74,6 +75,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "scale walls": scale_walls,
     "growing": growing,
     "large catalog": large_catalog,
+    "large linear": large_linear,
     "large lists": large_lists,
     "sampled losses": sampled_losses,
     "scale in short": scale_in_short,
@@ -92,6 +94,7 @@ PAGES = tuple(
         "docs/guide/cold-items.md",
         "docs/guide/data.md",
         "docs/guide/gpu.md",
+        "docs/guide/large-catalogs.md",
         "docs/guide/lists.md",
         "docs/guide/nightly.md",
         "docs/guide/repeats.md",

@@ -38,15 +38,21 @@ FORMAT_VERSION = 2
 def sync(path: Path) -> None:
     """Return when a file, or the list of files of a folder, is on the disk.
 
-    Windows has no such operation for folders; there the latter returns at once.
+    Windows and some file systems have no such operation for folders; there nothing is done for a folder.
+
+    Raises:
+        OSError: the file cannot be written.
     """
-    if os.name == "nt" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    folder = path.is_dir()
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        if not folder:
+            raise
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -93,6 +94,17 @@ def test_every_format_reads_the_same_log(kind, tmp_path):
     log = read_log(write(tmp_path, kind))
     assert by_user(log) == ORDERED
     assert log.report.rows == log.report.kept == 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_path_is_not_a_pattern(kind, tmp_path):
+    for name in ("logs [1]", "logs 1"):  # a pattern would name the second folder
+        (tmp_path / name).mkdir()
+        found = write(tmp_path / name, kind)
+        if name == "logs 1":
+            assert by_user(read_log(tmp_path / "logs [1]" / found.name)) == ORDERED
+            shutil.rmtree(tmp_path / name)
+        assert by_user(read_log(tmp_path / "logs [1]" / found.name)) == ORDERED
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("pairs", "sequences")])

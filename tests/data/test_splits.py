@@ -53,7 +53,7 @@ def check_catalog(split: Split) -> None:
 
 
 @given(SHAPES, st.integers(0, 5))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_strong_splits_users_and_accounts_for_every_event(shape, seed):
     log = random_log(shape)
     try:
@@ -93,7 +93,7 @@ def test_strong_keeps_a_held_out_persons_order(log):
 
 
 @given(SHAPES)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_last_out_holds_out_the_last_two(shape):
     log = random_log(shape)
     if (log.histories.lengths < 3).all():
@@ -114,7 +114,7 @@ def test_last_out_holds_out_the_last_two(shape):
 
 
 @given(SHAPES, st.sampled_from([0.1, 0.2, 0.3]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_temporal_never_shows_the_future(shape, share):
     log = random_log(shape)
     try:

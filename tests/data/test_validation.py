@@ -239,3 +239,12 @@ def test_events_are_arranged_as_one_by_one(repeats, by_time, monkeypatch):
     assert np.array_equal(found.items, items[order])
     assert np.array_equal(found.times, times[order])
     assert np.array_equal(found.kinds, kinds[order])
+
+
+def test_a_word_that_was_kept_as_an_id_stays_when_the_rows_of_other_words_go(tmp_path):
+    rows = [*(("7", "1"), ("7", "2"), ("8", "1"), ("nan", "2"), ("abc", "null")), *(("9", f"{k}") for k in range(3, 9))]
+    pl.DataFrame(rows, schema=["user", "item"], orient="row").write_csv(tmp_path / "log.csv")
+    log = read_log(tmp_path / "log.csv")
+    items = log.items["item"].to_list()
+    found = {user: [items[at] for at in log.histories.of(k)] for k, user in enumerate(log.users.to_list())}
+    assert found == {"7": ["1", "2"], "8": ["1"], "9": [f"{k}" for k in range(3, 9)], "nan": ["2"]}

@@ -51,7 +51,7 @@ def draws(model: LinearGaussian, mu, logvar, count: int, seed: int = 1) -> torch
 
 
 @given(st.lists(st.floats(-3, 3), min_size=4, max_size=4), st.integers(0, 50))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_elbo_never_exceeds_the_evidence(values, seed):
     model = LinearGaussian(seed)
     mu = torch.tensor(values[:2], dtype=torch.float64).expand(USERS, DIM)

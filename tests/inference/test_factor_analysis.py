@@ -14,7 +14,7 @@ def data(n: int = 400, width: int = 5, factors: int = 2, seed: int = 0, noise: f
     return 3.0 + rng.standard_normal((n, factors)) @ loadings.T + noise * rng.standard_normal((n, width))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.booleans(), st.integers(1, 3), st.integers(0, 1000))
 def test_em_never_lowers_the_likelihood(isotropic, factors, seed):
     model = FactorAnalysis(factors, 5, isotropic=isotropic)

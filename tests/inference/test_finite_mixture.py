@@ -42,7 +42,7 @@ def test_em_finds_the_truth_and_never_falls(truth, kind):
     assert sorted(model.weights.tolist()) == pytest.approx(sorted(truth.mixture_distribution.probs.tolist()), abs=0.05)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 12), min_size=6, max_size=25), st.integers(1, 3), st.integers(0, 4))
 def test_the_likelihood_never_falls(counts, components, seed):
     x = t(*counts, 1)

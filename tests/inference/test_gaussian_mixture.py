@@ -46,7 +46,7 @@ def covariance(request) -> str:
     return request.param
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(COVARIANCES), st.integers(1, 3), st.integers(1, 3), st.integers(0, 1000))
 def test_em_never_lowers_the_likelihood(covariance, components, width, seed):
     x = clusters(150, width, seed, far=2.0)

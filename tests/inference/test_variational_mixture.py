@@ -11,7 +11,7 @@ from foldin.inference.gaussian_mixture import COVARIANCES
 from tests.inference.test_gaussian_mixture import clusters
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(COVARIANCES), st.integers(1, 4), st.integers(1, 3), st.integers(0, 1000))
 def test_the_bound_never_falls(covariance, components, width, seed):
     model = VariationalGaussianMixture(components, width, covariance=covariance)

@@ -24,7 +24,7 @@ def test_gradcheck_with_and_without_buffers():
 
 
 @given(st.integers(1, 6), st.integers(2, 30), st.integers(0, 2**20), st.sampled_from([1.0, 60.0]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_it_is_the_plain_formula(users, items, seed, scale):
     generator = torch.Generator().manual_seed(seed)
     rows = [
@@ -45,7 +45,7 @@ def test_it_is_the_plain_formula(users, items, seed, scale):
 
 
 @given(st.integers(0, 2**20))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_weighted_events_count_by_their_weight(seed):
     hidden, weight, bias = parts(3, 7, 4, seed)
     generator = torch.Generator().manual_seed(seed)

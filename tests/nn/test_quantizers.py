@@ -29,7 +29,7 @@ def residual(levels: int = 3, codes: int = 8, **settings) -> ResidualQuantizer:
     return ResidualQuantizer([quantizer(codes, **settings) for _ in range(levels)])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 5), st.integers(0, 99))
 def test_the_code_is_that_of_the_nearest_vector(n, codes, width, seed):
     x, one = data(n, width, seed), VectorQuantizer(codes, width, generator=generator(seed))

@@ -109,7 +109,7 @@ def test_the_mean_map_is_maximum_likelihood(q, fit):
     assert float(family.log_prob(eta, x).sum()) == pytest.approx(fit(x.numpy()).log_likelihood, rel=1e-7)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0.05, 50.0), st.floats(0.01, 100.0))
 def test_the_mean_map_finds_any_gamma(shape, rate):
     family = pr.FAMILIES[td.Gamma]

@@ -138,7 +138,7 @@ def test_the_density_of_draws_is_that_of_the_family(name):
     assert float(-truth.log_prob(x).mean()) == pytest.approx(float(value), abs=0.05)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30))
 def test_closed_forms_hold_for_any_counts(counts):
     x = np.array(counts, dtype=float)

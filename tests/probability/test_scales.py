@@ -32,7 +32,7 @@ SCALED: dict[str, tuple[Callable, np.ndarray, dict[str, int]]] = {
 
 
 @pytest.mark.parametrize("family", SCALED)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(power=st.floats(-200.0, 200.0))
 def test_values_in_other_units(family, power):
     fit, x, powers = SCALED[family]
@@ -51,7 +51,7 @@ def test_values_in_other_units(family, power):
 
 
 @pytest.mark.parametrize("family", ["normal", "laplace", "student t"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(shift=st.integers(-(2**40), 2**40))
 def test_values_far_from_the_origin(family, shift):
     fit, x, powers = SCALED[family]
@@ -65,7 +65,7 @@ def test_values_far_from_the_origin(family, shift):
     assert other.log_likelihood == pytest.approx(one.log_likelihood, rel=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0.5, 1e10), st.integers(0, 1000))
 def test_a_gamma_of_any_shape_is_found(shape, seed):
     x = np.random.default_rng(seed).gamma(shape, 1.0, 400)

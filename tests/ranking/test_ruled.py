@@ -182,7 +182,7 @@ any_rules = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rules=any_rules, k=st.integers(4, 10))
 def test_whatever_the_rules(sasrec, rules, k):
     denied = [5, 17]

@@ -108,9 +108,9 @@ def user_ranges(offsets: Int64[Array, " offsets"], events: int | None = None) ->
     Args:
         events: None for `PART_EVENTS`.
     """
-    first, users = 0, len(offsets) - 1
+    first, users, most = 0, len(offsets) - 1, PART_EVENTS if events is None else events
     while first < users:
-        last = int(np.searchsorted(offsets, offsets[first] + (events or PART_EVENTS), side="right")) - 1
+        last = int(np.searchsorted(offsets, offsets[first] + most, side="right")) - 1
         last = min(max(last, first + 1), users)
         yield first, last
         first = last

@@ -48,7 +48,7 @@ class LoadedRun(Run):
         path, metrics = self.folder / "per_user.parquet", self._metrics
         if not path.is_file() or not metrics:
             return None
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
         # Metrics of all lists together have no interval.
         overall = {
             name: math.nan if one["mean"] is None else one["mean"] for name, one in metrics.items() if "low" not in one

@@ -181,7 +181,7 @@ def _load(folder: Path, pointer: Pointer | None, device: str | torch.device) -> 
         model: Recommender = kind.model_class(about["n_items"], kind.from_dict(about["config"]), device=device)
     except FoldinError as error:
         raise RunError(f"{folder}: the settings stored with the model cannot be used: {error}") from error
-    catalog = Catalog(pl.read_parquet(folder / "catalog.parquet"))
+    catalog = Catalog(pl.read_parquet(folder / "catalog.parquet", glob=False))
     if len(catalog) != model.n_items:
         raise RunError(f"{folder}: the model knows {model.n_items} items, the catalog {len(catalog)}")
     model.load_state(tensors)
@@ -197,7 +197,9 @@ def _load(folder: Path, pointer: Pointer | None, device: str | torch.device) -> 
         load_kept(folder, model)
     histories = folder / "histories.parquet"
     try:
-        known = KnownUsers.of_table(pl.read_parquet(histories), len(catalog)) if histories.is_file() else None
+        known = (
+            KnownUsers.of_table(pl.read_parquet(histories, glob=False), len(catalog)) if histories.is_file() else None
+        )
         style = FrameStyle.from_dict(info.get("frames", {}))
         reading = ReadOptions(**info.get("reading", {}))
         weighting = weighting_of(info)

@@ -1,5 +1,8 @@
 """Shards hold the log that `read_log` gives, whatever the sizes of chunks and blocks."""
 
+import importlib
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,8 +15,9 @@ from foldin.errors import ColumnError, DataError, EmptyLogError
 @pytest.fixture(autouse=True)
 def several_pieces(monkeypatch):
     """Chunks of several pieces, the last one smaller than the others."""
-    for module in ("chunk", "partition"):
-        monkeypatch.setattr(f"foldin.data.shards.{module}.PIECE", 97)
+    module = importlib.import_module("foldin.data.shards.prepare")  # a function of that name is beside it
+    monkeypatch.setattr(module, "_PIECE", 97)
+    monkeypatch.setattr(module, "_READ_TOGETHER", 5)
 
 
 def table(n: int = 3000, seed: int = 0) -> pl.DataFrame:
@@ -199,7 +203,7 @@ def test_a_step_that_is_done_is_not_done_again(tmp_path, monkeypatch):
     table().write_parquet(path, row_group_size=400)
     with pytest.raises(StopError):
         prepare(path, tmp_path / "shards", chunk_rows=700, workers=1, progress=stop_at(3))
-    done = sorted(one.name for one in (tmp_path / "shards.partial").glob("chunk-*"))
+    done = sorted(one.name for one in (tmp_path / "shards.partial").glob("chunk-*[0-9]"))
     assert done
     stamps = {name: (tmp_path / "shards.partial" / name / "users.npy").stat().st_mtime_ns for name in done}
     with pytest.raises(StopError):
@@ -315,3 +319,116 @@ def test_a_folder_of_that_name_with_something_else_is_not_touched(tmp_path):
     with pytest.raises(DataError, match=r"holds 'photo.png', which no preparation wrote"):
         prepare(tmp_path / "log.parquet", tmp_path / "shards")
     assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["user", "item"])
+def test_a_chunk_with_numbers_too_large_for_integers(name, tmp_path):
+    frame = table().with_columns(pl.col("user", "item").str.slice(1).cast(pl.UInt64) + 5)
+    # A gap among the numbers, and one number in the last chunk alone, which is then read as text.
+    frame = frame.filter(pl.col(name) != 17)
+    large = pl.when(pl.int_range(pl.len()) == pl.len() - 3).then(2**64 - 1).otherwise(pl.col(name)).cast(pl.UInt64)
+    path = tmp_path / "log.parquet"
+    frame.with_columns(large.alias(name)).write_parquet(path)
+    for blocks in (100, 100_000):
+        out = tmp_path / f"shards-{blocks}"
+        same(prepare(path, out, chunk_rows=700, block_events=blocks), read_log(path))
+
+
+@pytest.mark.parametrize("least", [-(2**63), 2**63 - 200])
+def test_ids_at_the_ends_of_the_integers(least, tmp_path):
+    path = tmp_path / "log.parquet"
+    table().with_columns(pl.col("user").str.slice(1).cast(pl.Int64) + least).write_parquet(path)
+    same(prepare(path, tmp_path / "shards", chunk_rows=700, block_events=300), read_log(path))
+
+
+@pytest.mark.parametrize(
+    ("user", "item"),
+    [("nan", "abc"), ("abc", "null"), ("nan", "null"), ("7.0", "null"), ("nan", "7.0"), ("abc", "nan")],
+)
+@pytest.mark.parametrize("numbers", ["text", "both", "words"])
+def test_ids_of_rows_that_are_dropped_decide_nothing(user, item, numbers, tmp_path):
+    """The order of numbers is not that of words, in which they would be beside an id that no event is left of."""
+    frame = table().with_columns(pl.col("user", "item").str.slice(1))
+    if numbers == "words":
+        frame = frame.with_columns(user="u" + pl.col("user"), item="i" + pl.col("item"))
+    odd = pl.int_range(pl.len()) % 1400 == 1200
+    frame = frame.with_columns(
+        user=pl.when(odd).then(pl.lit(user)).otherwise("user"), item=pl.when(odd).then(pl.lit(item)).otherwise("item")
+    )
+    if numbers == "both":
+        other = pl.int_range(pl.len()) % 1400 == 900
+        frame = frame.with_columns(user=pl.when(other).then(pl.lit("nan")).otherwise("user"))
+    path = tmp_path / "log.parquet"
+    frame.write_parquet(path)
+    same(prepare(path, tmp_path / "shards", chunk_rows=700, block_events=300), read_log(path))
+
+
+def test_chunks_of_which_nothing_is_left(tmp_path):
+    path, late = tmp_path / "log.parquet", pl.int_range(pl.len()) >= 1400
+    for kind, ids in {"text": pl.col("user"), "numbers": pl.col("user").str.slice(1).cast(pl.Int64)}.items():
+        table().with_columns(user=pl.when(late).then(ids)).write_parquet(path)
+        same(prepare(path, tmp_path / f"shards of {kind} [1]", chunk_rows=700, block_events=300), read_log(path))
+
+
+@pytest.mark.parametrize("name", ["chunk_rows", "block_events", "workers"])
+def test_sizes_are_positive(name, tmp_path):
+    table().write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(DataError, match=f"{name}: 0; a whole number of at least 1"):
+        prepare(tmp_path / "log.parquet", tmp_path / "shards", **{name: 0})
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeros", "no digests"])
+def test_a_part_that_did_not_reach_the_disk_is_made_again(damage, tmp_path):
+    path, work = tmp_path / "log.parquet", tmp_path / "shards.partial"
+    table().write_parquet(path)
+    arguments = {"chunk_rows": 700, "block_events": 300, "workers": 1}
+    with pytest.raises(StopError):
+        prepare(path, tmp_path / "shards", progress=stop_at(7), **arguments)
+    files = [work / "chunk-00000" / "items.npy", work / "partition-00000" / "edges.npy"]
+    for one in files:
+        content = one.read_bytes()
+        if damage == "no digests":
+            (work / f"{one.parent.name}.json").unlink()
+        else:
+            one.write_bytes(content[:-20] if damage == "cut" else content[:128] + bytes(len(content) - 128))
+    same(prepare(path, tmp_path / "shards", **arguments), read_log(path))
+
+
+def test_a_preparation_that_ended_after_its_shards_were_moved_begins_again(tmp_path, monkeypatch):
+    path = tmp_path / "log.parquet"
+    table().write_parquet(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("foldin.data.shards.workspace.shutil.rmtree", lambda *_, **__: None)
+        prepare(path, tmp_path / "shards", chunk_rows=700)
+    (tmp_path / "shards.partial" / ".begun.json.x7_1").write_text("{")  # as a kill while a file is written leaves it
+    (tmp_path / "shards").rename(tmp_path / "elsewhere")
+    same(prepare(path, tmp_path / "shards", chunk_rows=700), read_log(path))
+    assert not (tmp_path / "shards.partial").exists()
+
+
+def test_shards_have_no_file_that_a_kill_left(tmp_path):
+    path = tmp_path / "log.parquet"
+    table().write_parquet(path)
+    with pytest.raises(StopError):
+        prepare(path, tmp_path / "shards", block_events=300, workers=1, progress=stop_at(5))
+    left = tmp_path / "shards.partial" / "shards"
+    assert left.exists()
+    (left / ".manifest.json.a8b").write_text("{")
+    prepare(path, tmp_path / "shards", block_events=300, workers=1)
+    assert not list((tmp_path / "shards").glob(".*"))
+    open_shards(tmp_path / "shards", verify=True)
+
+
+def test_what_another_foldin_began_says_so(tmp_path):
+    path = tmp_path / "log.parquet"
+    table().write_parquet(path)
+    with pytest.raises(StopError):
+        prepare(path, tmp_path / "shards", progress=stop_at(2))
+    begun = tmp_path / "shards.partial" / "begun.json"
+    content = json.loads(begun.read_text())
+    begun.write_text(json.dumps(content | {"version of foldin": 1}))
+    with pytest.raises(DataError, match="begun with another version of foldin; remove this folder"):
+        prepare(path, tmp_path / "shards")
+    begun.write_text(json.dumps(content | {"later": 1}))
+    with pytest.raises(DataError, match="begun with another later; remove this folder"):
+        prepare(path, tmp_path / "shards")

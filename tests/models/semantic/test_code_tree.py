@@ -78,7 +78,7 @@ def test_without_a_tree_all_codes_of_a_level_share_the_probability():
     assert decoder.log_prob(table, state, every, None).sum(1).exp().sum() == pytest.approx(1.0, abs=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 50),
     count=st.integers(1, 48),

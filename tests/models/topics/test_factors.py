@@ -34,7 +34,7 @@ def bounds(model, train, epochs=12) -> np.ndarray:
     return np.array([record.terms["ascend/elbo"] for record in fit(model, train, epochs=epochs).records])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(logs, st.integers(1, 4), st.integers(0, 5))
 def test_coordinate_ascent_never_lowers_the_bound_of_poisson_factorization(lists, factors, seed):
     config = PoissonFactorizationConfig(n_components=factors, ascent=CoordinateAscent(restart=False))
@@ -42,7 +42,7 @@ def test_coordinate_ascent_never_lowers_the_bound_of_poisson_factorization(lists
     assert (np.diff(found) > -1e-9 * np.abs(found[1:])).all()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(logs, st.integers(1, 4), st.integers(0, 5))
 def test_batch_lda_does_not_lower_its_bound(lists, topics, seed):
     config = LDAConfig(n_components=topics, local_iterations=500, local_tolerance=1e-7, alpha=0.5)
@@ -215,7 +215,7 @@ def test_the_density_of_a_topic_model_is_the_mixture_of_its_topics():
     assert gamma.sum(axis=1) == pytest.approx([3 * model.alpha + 2, 3 * model.alpha])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(logs, st.integers(1, 4), st.integers(0, 5))
 def test_em_raises_the_posterior_of_plsa(lists, topics, seed):
     config = PLSAConfig(n_components=topics, user_pseudo=0.5, local_iterations=2000, local_tolerance=1e-7)

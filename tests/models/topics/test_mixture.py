@@ -22,7 +22,7 @@ def begun(train: Histories, classes: int = 3, seed: int = 0, **more) -> MixtureO
     return model
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(logs, st.integers(1, 4), st.integers(0, 5))
 def test_em_never_lowers_the_bound(lists, classes, seed):
     train = Histories.from_lists(lists, ITEMS)

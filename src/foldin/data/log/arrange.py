@@ -69,6 +69,7 @@ def _order(users: Array, keys: Array | None, offsets: Array) -> tuple[Array, Arr
         return order, None
     sorted_keys = np.take(keys, order)
     if not _ascending(sorted_keys, offsets):
+        del order, sorted_keys  # as large as what follows
         order = stable_argsort(keys)
         order = order[stable_argsort(users[order])]
         sorted_keys = np.take(keys, order)

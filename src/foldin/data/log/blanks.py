@@ -40,7 +40,7 @@ _SCALE = 25  # a scale of ratings has no more steps than that
 def _lines(path: Path) -> pl.LazyFrame:
     # A separator that cannot occur in text: the whole line is one column.
     text = pl.scan_csv(
-        path, separator="\x1f", has_header=False, new_columns=["line"], infer_schema=False, quote_char=None
+        path, separator="\x1f", has_header=False, new_columns=["line"], infer_schema=False, quote_char=None, glob=False
     )
     words = pl.col("line").str.strip_chars().str.replace_all(r"\s+", " ")
     return text.with_row_index("at", offset=1).select(pl.col("at"), words).filter(pl.col("line") != "")

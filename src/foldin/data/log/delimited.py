@@ -142,6 +142,7 @@ def scan_delimited(path: Path, fmt: str, source: Path) -> Scan:
         new_columns=None if header else names,
         infer_schema=False,
         quote_char='"' if quoted else None,
+        glob=False,
     )
     return Scan(table=table, notes=tuple(notes))
 
@@ -162,7 +163,7 @@ def scan_movielens(path: Path, source: Path) -> Scan:
         first.count(":") == 2 * (fields - 1)
         and find_fault(path, ":", 2 * fields - 1, quoted=False, header=False) is None
     ):
-        halves = pl.scan_csv(path, separator=":", has_header=False, infer_schema=False, quote_char=None)
+        halves = pl.scan_csv(path, separator=":", has_header=False, infer_schema=False, quote_char=None, glob=False)
         olds = halves.collect_schema().names()
         if halves.select(pl.any_horizontal(pl.col(olds[1::2]).is_not_null()).any()).collect().item() is not True:
             return Scan(table=halves.select(pl.col(old).alias(new) for old, new in zip(olds[::2], names, strict=True)))
@@ -174,7 +175,7 @@ def scan_movielens(path: Path, source: Path) -> Scan:
                     f"{line.count('::') + 1}: {line.strip()[:60]!r}"
                 )
     text = pl.scan_csv(
-        path, separator="\x1f", has_header=False, new_columns=["line"], infer_schema=False, quote_char=None
+        path, separator="\x1f", has_header=False, new_columns=["line"], infer_schema=False, quote_char=None, glob=False
     )
     parts = text.filter(pl.col("line").str.strip_chars() != "").select(
         pl.col("line").str.strip_suffix("\r").str.split_exact("::", fields - 1).alias("line")

@@ -13,7 +13,7 @@ _DENSE_RANGE = 1 << 26  # a lookup table of 256 MB at most
 def _encode_integers(values: pl.Series) -> tuple[Int32[Array, " n"], pl.Series]:
     numbers = values.to_numpy().astype(np.int64, copy=False)
     low, high = int(numbers.min()), int(numbers.max())
-    if high - low < _DENSE_RANGE:
+    if high - low < min(_DENSE_RANGE, 32 * len(numbers)):
         above = numbers - low if low else numbers
         present = np.zeros(high - low + 1, dtype=bool)
         present[above] = True
@@ -62,7 +62,7 @@ def dictionary(values: pl.Series) -> tuple[Int32[Array, " n"], pl.DataFrame]:
         low, high = int(numbers.min()), int(numbers.max())
         if high - low < len(numbers):
             above = numbers - low if low else numbers
-            table = pl.DataFrame({"id": np.arange(low, high + 1), "count": np.bincount(above)})
+            table = pl.DataFrame({"id": low + np.arange(high - low + 1, dtype=np.int64), "count": np.bincount(above)})
             return above.astype(np.int32), table
         codes, ids = _encode_integers(values)
     return codes, pl.DataFrame({"id": ids, "count": np.bincount(codes, minlength=ids.len())})

@@ -15,13 +15,15 @@ from foldin.data.frame_style import FrameStyle
 from foldin.data.histories import Histories
 from foldin.data.log.arrange import Events, arranged, repeats_text
 from foldin.data.log.beside import kinds_of, numeric_ratings, values_of
-from foldin.data.log.checks import clean, encode_ids, giant_user, odd_ids, order_keys, rated_at_least
+from foldin.data.log.checks import clean, encode_ids, giant_user, id_column, odd_ids, order_keys, rated_at_least
 from foldin.data.log.columns import Columns, listed
+from foldin.data.log.encode import encode
 from foldin.data.log.items import join_items
 from foldin.data.log.new_items import with_new_items
 from foldin.data.log.options import ReadOptions
 from foldin.data.log.report import Note, ReadReport
 from foldin.data.log.rows import Rows
+from foldin.data.log.text_ids import same_spelling
 from foldin.data.log.users import join_users, open_users
 from foldin.data.log.weighable import check_weighable, kinds_weighted
 from foldin.display import Display, Displayed
@@ -217,7 +219,8 @@ def log_from_table(
     everyone = rows
     item_codes, item_ids, rows, report = encode_ids(rows, columns.item, "item", report)
     if rows is not everyone:  # some users may have had only rows without an item
-        user_codes, users, rows, _ = encode_ids(rows, columns.user, "user", report)
+        left = id_column(rows.table[columns.user], source, rows.number)
+        user_codes, users = encode(left if left.dtype.is_integer() else same_spelling(left.cast(pl.String)))
     _some(rows, report)
     keys, times, report = order_keys(rows, columns, report, options.time_format)
     kinds, kind_names, report = kinds_of(rows, columns, report, said=options.kind is not None)

@@ -124,7 +124,7 @@ def _write_parquet(url: str, part: Path, since: int | None, progress: Progress) 
     with tempfile.TemporaryDirectory(prefix=f"{part.name}.", dir=part.parent) as name:
         folder = Path(name)
         found = write_parts(url, folder, since=since, progress=progress, lists=True)
-        pl.scan_parquet(sorted(folder.glob("*.parquet"))).sink_parquet(part, metadata=record(found.columns))
+        pl.scan_parquet(sorted(folder.glob("*.parquet")), glob=False).sink_parquet(part, metadata=record(found.columns))
     return found
 
 

@@ -71,7 +71,7 @@ def _write_parquet(part: Path, tables: Iterator[pl.DataFrame]) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{part.name}.", dir=part.parent) as name:
         for at, table in enumerate(tables):
             table.write_parquet(Path(name) / f"part-{at:08}.parquet")
-        pl.scan_parquet(sorted(Path(name).glob("*.parquet"))).sink_parquet(part)
+        pl.scan_parquet(sorted(Path(name).glob("*.parquet")), glob=False).sink_parquet(part)
 
 
 def _write_csv(part: Path, tables: Iterator[pl.DataFrame]) -> None:

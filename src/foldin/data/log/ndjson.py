@@ -5,6 +5,7 @@ first records. Files that its parser cannot read (NaN, integers of any length, a
 line by line; an invalid line is an error with its number.
 """
 
+import glob
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,10 +76,11 @@ def scan_ndjson(path: Path, source: Path) -> Scan:
             return str(error).removeprefix(f"{source}: cannot be read as ndjson: ")
         return None
 
+    exact = glob.escape(str(path))  # Polars takes a path for a pattern
     try:
-        schema = pl.scan_ndjson(path, infer_schema_length=None).collect_schema()
+        schema = pl.scan_ndjson(exact, infer_schema_length=None).collect_schema()
         empty = {name: pl.String() for name, kind in schema.items() if kind == pl.Null}
-        table = pl.scan_ndjson(path, schema={**schema, **empty})
+        table = pl.scan_ndjson(exact, schema={**schema, **empty})
         conflict = not schema
     except _FAILED:
         conflict = True

@@ -55,7 +55,7 @@ def _schema(path: Path, source: Path) -> dict[str, Type]:
     if not ends or size < 12:
         raise FormatError(f"{source}: cannot be read as parquet: its end is missing (the file is cut short)")
     try:
-        return dict(pl.scan_parquet(path).collect_schema())
+        return dict(pl.scan_parquet(path, glob=False).collect_schema())
     except _FAILED as error:
         raise FormatError(f"{source}: cannot be read as parquet: {str(error).splitlines()[0]}") from None
 
@@ -63,8 +63,8 @@ def _schema(path: Path, source: Path) -> dict[str, Type]:
 def _damage(path: Path) -> str | None:
     """Why a file cannot be read to its end, if it cannot."""
     try:
-        for name in pl.scan_parquet(path).collect_schema().names():
-            pl.scan_parquet(path).select(name).collect(engine="streaming")
+        for name in pl.scan_parquet(path, glob=False).collect_schema().names():
+            pl.scan_parquet(path, glob=False).select(name).collect(engine="streaming")
     except _FAILED as error:
         return str(error).splitlines()[0]
     return None
@@ -77,7 +77,7 @@ def scan_parquet_file(path: Path, source: Path) -> Scan:
         FormatError: the file is cut short or damaged.
     """
     _schema(path, source)
-    return Scan(table=pl.scan_parquet(path), blame=lambda: _damage(path), columns=_recorded([path]))
+    return Scan(table=pl.scan_parquet(path, glob=False), blame=lambda: _damage(path), columns=_recorded([path]))
 
 
 def _is_text(kind: Type) -> bool:
@@ -122,7 +122,9 @@ def scan_parts(folder: Path) -> Scan:
     schemas = {part: _schema(part, part) for part in parts}
     first = list(schemas[parts[0]].items())
     if all(list(schema.items()) == first for schema in schemas.values()):
-        return Scan(table=pl.scan_parquet(parts), blame=lambda: _damaged_part(parts), columns=_recorded(parts))
+        return Scan(
+            table=pl.scan_parquet(parts, glob=False), blame=lambda: _damaged_part(parts), columns=_recorded(parts)
+        )
     columns: dict[str, Type] = {}
     notes: list[Note] = []
     lacking: dict[str, str] = {}
@@ -144,7 +146,7 @@ def scan_parts(folder: Path) -> Scan:
         columns[name] = common
     tables = []
     for part, schema in schemas.items():
-        table = pl.scan_parquet(part)
+        table = pl.scan_parquet(part, glob=False)
         tables.append(
             table.select(
                 _as(pl.col(name), schema[name], kind) if name in schema else pl.lit(None, dtype=kind).alias(name)

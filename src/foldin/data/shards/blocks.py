@@ -1,7 +1,7 @@
 """The events of block after block of users in order, appended to the arrays of the shards."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from foldin.data.shards.arrays import GrowingArray
 from foldin.data.shards.partition import Blocks, Partition
 from foldin.data.shards.workspace import Workspace, in_order
 from foldin.files import write_json
-from foldin.tensors import Array, Int32, Int64
+from foldin.tensors import Array, Int64
 
 __all__ = ["write_blocks"]
 
@@ -26,7 +26,8 @@ def write_blocks(
     work: Workspace,
     partitions: Sequence[Partition],
     blocks: Blocks,
-    counts: tuple[Int64[Array, " users"], Int64[Array, " items"]],
+    counts: Int64[Array, " users"],
+    n_items: int,
     repeats: str,
     kinds: tuple[str, ...] | None,
     report: ReadReport,
@@ -36,23 +37,23 @@ def write_blocks(
     """(folder with the arrays, report with the repeated events that were dropped).
 
     Args:
-        counts: number of events of each user and of each item; those without an event are left out.
+        counts: number of events of each user.
         repeats: one of `REPEATS`.
         kinds: names of the kinds of events.
     """
-    of_users, of_items = counts
-    n_items = int((of_items > 0).sum())
-    new_item = None if n_items == len(of_items) else (np.cumsum(of_items > 0) - 1).astype(np.int32)
     folder, state = work.folder / "shards", work.folder / "blocks.json"
     folder.mkdir(exist_ok=True)
     begun: dict[str, Any] = (
         json.loads(state.read_text(encoding="utf-8")) if state.exists() else {"blocks": 0, "lengths": {}, "dropped": 0}
     )
     done, dropped = begun["blocks"], begun["dropped"]
-    names = [name for name in _TYPES if name in partitions[0].names()]
+    there = partitions[0].names()
+    names = [name for name in _TYPES if name in there]
 
     def block(at: int) -> tuple[Histories, int]:
-        return _block(partitions, done + at, blocks, of_users, new_item, n_items, repeats)
+        first, last = blocks.edges[done + at : done + at + 2]
+        parts = [one.block(done + at, there) for one in partitions]
+        return _arranged(parts, int(first), counts[first:last], n_items, repeats)
 
     lengths = begun["lengths"]
     with ExitStack() as stack:
@@ -75,31 +76,23 @@ def write_blocks(
     return folder, report.dropped(dropped, repeats_text(repeats, len(kinds or ())))
 
 
-def _block(
-    partitions: Sequence[Partition],
-    at: int,
-    blocks: Blocks,
-    of_users: Int64[Array, " users"],
-    new_item: Int32[Array, " items"] | None,
-    n_items: int,
-    repeats: str,
+def _arranged(
+    parts: Sequence[Mapping[str, Array]], first: int, counts: Int64[Array, " users"], n_items: int, repeats: str
 ) -> tuple[Histories, int]:
-    """(histories of the users of a block that have events, number of repeated events that were dropped).
+    """(histories of the users of a block, number of repeated events that were dropped).
 
     Args:
-        new_item: code of each item among those that have events; None if all have.
+        parts: the events of the block in each chunk.
+        first: the first user of the block.
+        counts: number of events of each of its users.
     """
-    first, last = blocks.edges[at], blocks.edges[at + 1]
-    parts = [one.block(at) for one in partitions]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     events = Events(
         users=found["users"] - np.int32(first),
-        items=found["items"] if new_item is None else new_item[found["items"]],
+        items=found["items"],
         keys=found.get("keys", found.get("times")),
         times=found.get("times"),
         kinds=found.get("kinds"),
         values=found.get("values"),
     )
-    histories, repeated = arranged(events, of_users[first:last], n_items, repeats)
-    some = np.flatnonzero(of_users[first:last])
-    return (histories if len(some) == last - first else histories.select(some)), repeated
+    return arranged(events, counts, n_items, repeats)

@@ -23,9 +23,8 @@ from foldin.data.shards.plan import Plan
 from foldin.errors import ColumnError
 from foldin.tensors import Array
 
-__all__ = ["PIECE", "Chunk", "mapped", "write_chunk", "write_pieces"]
+__all__ = ["Chunk", "mapped", "write_chunk", "write_pieces"]
 
-PIECE = 1 << 17  # rows that are put in order together, in the processor's cache
 _ARRAYS = ("users", "items", "keys", "times", "kinds", "values", "places")
 
 _DAY = 86_400
@@ -49,6 +48,11 @@ class Chunk:
     folder: Path
 
     @property
+    def piece(self) -> int:
+        """Number of rows of each piece but the last."""
+        return int(self.about["piece"])
+
+    @property
     def about(self) -> dict[str, Any]:
         """Number of events, notes, events of each kind, and extremes of the times."""
         found: dict[str, Any] = json.loads((self.folder / "chunk.json").read_text(encoding="utf-8"))
@@ -60,7 +64,7 @@ class Chunk:
 
     def ids(self, role: str) -> pl.DataFrame:
         """The columns `id` and `count` of a dictionary; an id that does not occur has the count 0."""
-        return pl.read_parquet(self.dictionary(role))
+        return pl.read_parquet(self.dictionary(role), glob=False)
 
     def notes(self) -> Iterator[Note]:
         """What was dropped or looks wrong."""
@@ -68,11 +72,12 @@ class Chunk:
             yield Note(text, count, dropped=dropped, warning=warning)
 
 
-def write_chunk(table: pl.DataFrame, start: int, plan: Plan, folder: Path) -> None:
+def write_chunk(table: pl.DataFrame, start: int, plan: Plan, piece: int, folder: Path) -> None:
     """Check the rows of a chunk and write them to a new folder.
 
     Args:
         start: row of the file at which the chunk begins, from 0.
+        piece: rows that are put in order together.
 
     Raises:
         ColumnError: a column has values of the wrong type; the message gives the row of the file.
@@ -95,26 +100,26 @@ def write_chunk(table: pl.DataFrame, start: int, plan: Plan, folder: Path) -> No
     kinds, names, report = kinds_of(rows, columns, report, said=options.kind is not None)
     values, report = values_of(rows, columns, report)
     arrays |= {name: one for name, one in (("kinds", kinds), ("values", values)) if one is not None}
-    write_pieces(arrays, folder)
+    write_pieces(arrays, piece, folder)
     notes = [(one.text, one.count, one.dropped, one.warning) for one in report.notes if not _of_kinds(one, report)]
-    about |= {"events": len(arrays["users"]), "notes": notes, "kinds": None}
+    about |= {"events": len(arrays["users"]), "notes": notes, "kinds": None, "piece": piece}
     if kinds is not None:
         about["kinds"] = dict(zip(names, np.bincount(kinds, minlength=len(names)).tolist(), strict=True))
     (folder / "chunk.json").write_text(json.dumps(about), encoding="utf-8")
 
 
-def write_pieces(arrays: Mapping[str, Array], folder: Path) -> None:
-    """Write the arrays of events, each piece by user, to `.npy` files."""
+def write_pieces(arrays: Mapping[str, Array], piece: int, folder: Path) -> None:
+    """Write the arrays of events, each piece of so many rows by user, to `.npy` files."""
     users = arrays["users"]
     with ExitStack() as stack:
         files = {name: stack.enter_context((folder / f"{name}.npy").open("wb")) for name in arrays}
         for name, one in arrays.items():
             np.lib.format.write_array_header_1_0(files[name], np.lib.format.header_data_from_array_1_0(one))
-        for start in range(0, len(users), PIECE):
-            piece = slice(start, start + PIECE)
-            order = stable_argsort(users[piece])
+        for start in range(0, len(users), piece):
+            rows = slice(start, start + piece)
+            order = stable_argsort(users[rows])
             for name, one in arrays.items():
-                files[name].write(np.take(one[piece], order).data)
+                files[name].write(np.take(one[rows], order).data)
 
 
 def _of_kinds(note: Note, report: ReadReport) -> bool:

@@ -41,12 +41,12 @@ def open_shards(path: str | Path, *, verify: bool = False) -> EventLog:
     if verify:
         manifest.verify()
     content = manifest.content
-    items = pl.read_parquet(manifest.folder / "items.parquet")
+    items = pl.read_parquet(manifest.folder / "items.parquet", glob=False)
     histories = Histories(**arrays_in(manifest.folder), n_items=items.height)
     notes = tuple(Note(**one) for one in content["report"].pop("notes"))
     return EventLog(
         histories=histories,
-        users=pl.read_parquet(manifest.folder / "users.parquet")["user"],
+        users=pl.read_parquet(manifest.folder / "users.parquet", glob=False)["user"],
         items=items,
         report=ReadReport(**content["report"], notes=notes),
         kinds=tuple(content["kinds"]),

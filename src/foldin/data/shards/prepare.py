@@ -1,9 +1,9 @@
 """A log of any size → shards, in steps that are each small in memory, and repeated after an interruption only where they must.
 
     plan          columns, times and ratings are decided, from one pass over the columns of times and ratings
-    chunks        a few million rows each: checked, with ids as codes of the chunk's own dictionaries
+    chunks        a few million rows each: checked, with ids as codes of the chunk's own dictionaries, in pieces by user
     dictionaries  the ids of all chunks, ordered as in a log that is read at once
-    partitions    the events of each chunk by block of users, with the codes of the whole log
+    partitions    the codes of each chunk in the whole log, and where its events of each block of users are
     blocks        the events of each block in order, repeats dropped, appended to the arrays
 
 A chunk or partition that is there is not made again, and `blocks.json` says how far the arrays are.
@@ -32,10 +32,10 @@ from foldin.data.log.time_reading import time_notes
 from foldin.data.log.urls import is_file_url, is_url, public_url
 from foldin.data.shards.blocks import write_blocks
 from foldin.data.shards.chunk import Chunk, write_chunk
-from foldin.data.shards.dictionaries import Dictionary, merged, noted_words
+from foldin.data.shards.dictionaries import Dictionary, dictionaries
 from foldin.data.shards.manifest import write_manifest
 from foldin.data.shards.opened import arrays_in, open_shards
-from foldin.data.shards.partition import Partition, blocks_of, counted, write_partition
+from foldin.data.shards.partition import Partition, blocks_of, write_partition
 from foldin.data.shards.plan import Plan, plan_of
 from foldin.data.shards.workspace import Workspace, in_order
 from foldin.errors import ColumnError, DataError, EmptyLogError
@@ -45,6 +45,8 @@ __all__ = ["prepare"]
 Progress = Callable[[str, int, int], None]
 _MANY_KINDS = 256
 _LAYOUT = 2  # of chunks and partitions, which are not read by a foldin with another
+_PIECE = 1 << 17  # rows that are put in order together, in the processor's cache
+_READ_TOGETHER = 1 << 13
 
 
 @takes_read_options
@@ -76,6 +78,9 @@ def prepare(
     Raises:
         DataError: the log cannot be used, as of `read_log`; `out` exists; or what was interrupted began with other arguments.
     """
+    for name, value in (("chunk_rows", chunk_rows), ("block_events", block_events), ("workers", workers)):
+        if value < 1:
+            raise DataError(f"{name}: {value}; a whole number of at least 1 was expected")
     target, chosen, say = Path(out), ReadOptions(**options), progress or (lambda *_: None)
     if chosen.weighting is not None:
         raise DataError(
@@ -90,8 +95,7 @@ def prepare(
     for chunk in chunks:
         report = report.summed(chunk.notes())
     say("ids of users and items", 0, 1)
-    users, report = merged([one.dictionary("users") for one in chunks], "user", report)
-    items, report = merged([one.dictionary("items") for one in chunks], "item", report)
+    users, items, report = dictionaries(chunks, plan.columns, report)
     _some(report, users, items)
     kinds, report = _kinds(chunks, plan, report)
     blocks = blocks_of(users.counts, block_events)
@@ -104,24 +108,18 @@ def prepare(
     for at, one in enumerate(in_order(len(chunks), partition, workers)):
         partitions.append(one)
         say("events by user", at + 1, len(chunks))
-    for role, dictionary, name, at in (("user", users, plan.columns.user, 0), ("item", items, plan.columns.item, 1)):
-        report = noted_words(dictionary, sum(one.dropped[at] for one in partitions), name, role, report)
-    of_users, of_items = counted(partitions, users, items)
-    if not of_users.any():
-        raise EmptyLogError(f"{plan.report.source}: no event is left: {_drops(report)}")
-    report = report.extended(_time_notes(chunks, plan, int(of_users.sum())))
-    here = [pl.Series(counts > 0) for counts in (of_users, of_items)]
-    user_ids = users.ids.filter(here[0])
-    report = giant_user(of_users[of_users > 0], user_ids, report)
-    counts = (of_users, of_items)
-    shards, report = write_blocks(work, partitions, blocks, counts, chosen.repeats, kinds, report, say, workers)
-    user_ids.alias("user").to_frame().write_parquet(shards / "users.parquet")
-    item_ids = items.ids.filter(here[1]).alias("item").to_frame()
+    report = report.extended(_time_notes(chunks, plan, int(users.counts.sum())))
+    report = giant_user(users.counts, users.ids, report)
+    shards, report = write_blocks(
+        work, partitions, blocks, users.counts, items.ids.len(), chosen.repeats, kinds, report, say, workers
+    )
+    users.ids.alias("user").to_frame().write_parquet(shards / "users.parquet")
+    item_ids = items.ids.alias("item").to_frame()
     found: Any = plan.columns.roles()
     histories = Histories(**arrays_in(shards), n_items=item_ids.height)
     log = EventLog(
         histories=histories,
-        users=user_ids,
+        users=users.ids,
         items=item_ids,
         report=report,
         kinds=kinds or (),
@@ -145,7 +143,7 @@ def prepare(
 
 def _same(sizes: tuple[int, int]) -> dict[str, Any]:
     """What must be the same when an interrupted preparation goes on, beside the log."""
-    return {"chunk_rows or block_events": sizes, "version of foldin": _LAYOUT}
+    return {"version of foldin": [_LAYOUT, _PIECE, _READ_TOGETHER], "chunk_rows or block_events": sizes}
 
 
 class _Origin(NamedTuple):
@@ -196,14 +194,17 @@ def _chunks(
         lazy = opened.table.select(names)
         if opened.format != "parquet":  # of which any range of rows is found at once
             copy = work.part("source", lambda folder: lazy.sink_parquet(folder / "rows.parquet"))
-            lazy = pl.scan_parquet(copy / "rows.parquet")
+            lazy = pl.scan_parquet(copy / "rows.parquet", glob=False)
 
         def chunk(at: int) -> Chunk:
             def write(folder: Path) -> None:
-                write_chunk(lazy.slice(at * rows, rows).collect(engine="streaming"), at * rows, plan, folder)
+                part = lazy.slice(at * rows, rows).collect(engine="streaming")
+                write_chunk(part, at * rows, plan, min(piece, rows), folder)
 
             return Chunk(work.part(f"chunk-{at:05}", write))
 
+        # Of each piece, a block has so many rows that they are read from the disk together.
+        piece = max(_PIECE, _READ_TOGETHER * math.ceil(plan.report.rows / sizes[1]))
         chunks, count = [], math.ceil(plan.report.rows / rows)
         for one in in_order(count, chunk, workers):
             chunks.append(one)

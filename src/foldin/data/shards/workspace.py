@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,8 @@ from foldin.files import sync, write_json
 __all__ = ["Workspace", "in_order"]
 
 T = TypeVar("T")
-_OWN = re.compile(r"(?:source|shards|(?:chunk|partition)-\d+)(?:\.unfinished)?|\w+\.json")
+_OWN = re.compile(r"(?:source|shards|(?:chunk|partition)-\d+)(?:\.unfinished)?|\.?[\w-]+\.json(?:\.\w+)?")
+_STATE = "blocks.json"
 
 
 class Workspace:
@@ -34,16 +36,18 @@ class Workspace:
             DataError: what is there was begun from another file or with other options.
         """
         path, wanted = self.folder / "begun.json", json.loads(json.dumps(about))
-        if not path.exists():
+        # Blocks without the shards that they were appended to: the shards were moved, and what is left is to be removed.
+        moved = (self.folder / _STATE).exists() and not (self.folder / "shards").exists()
+        if moved or not path.exists():
             self._clear()
             self.folder.mkdir(parents=True)
             write_json(path, wanted)
             return
         found = json.loads(path.read_text(encoding="utf-8"))
         if found != wanted:
-            names = ", ".join(name for name in wanted if found.get(name) != wanted[name])
+            names = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
             raise DataError(
-                f"{self.folder}: begun with another {names}; remove this folder to start again, or name another one"
+                f"{self.folder}: begun with another {names[0]}; remove this folder to start again, or name another one"
             )
 
     def _clear(self) -> None:
@@ -58,13 +62,19 @@ class Workspace:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def part(self, name: str, write: Callable[[Path], None]) -> Path:
-        """A folder that `write` fills, unless it is there already."""
-        path = self.folder / name
+        """A folder that `write` fills, unless it is there already, whole.
+
+        A file that the machine had not yet written to the disk when it stopped is known by its digest.
+        """
+        path, digests = self.folder / name, self.folder / f"{name}.json"
+        if path.exists() and not _whole(path, digests):
+            shutil.rmtree(path)
         if not path.exists():
             unfinished = self.folder / f"{name}.unfinished"
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
             write(unfinished)
+            digests.write_text(json.dumps(_digests(unfinished)), encoding="utf-8")
             unfinished.rename(path)
         return path
 
@@ -76,11 +86,31 @@ class Workspace:
         """Put a part in the place of the folder that is being made, and remove everything else."""
         for one in [*(self.folder / name).iterdir(), self.folder / name]:
             sync(one)
-        for state in self.folder.glob("*.json"):  # first: nothing may say that a part is there that has been moved
-            state.unlink()
         (self.folder / name).rename(self.target)
         sync(self.target.parent)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _digests(folder: Path) -> dict[str, int]:
+    """CRC-32 of each file of a folder, and of those in its folders."""
+    paths = sorted(one for one in folder.rglob("*") if one.is_file())
+    return {str(one.relative_to(folder)): _crc(one) for one in paths}
+
+
+def _crc(path: Path) -> int:
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found = zlib.crc32(block, found)
+    return found
+
+
+def _whole(folder: Path, digests: Path) -> bool:
+    """Whether the files of a part are those that were written."""
+    try:
+        return bool(json.loads(digests.read_text(encoding="utf-8")) == _digests(folder))
+    except (OSError, ValueError):
+        return False
 
 
 def in_order(tasks: int, work: Callable[[int], T], workers: int) -> Iterator[T]:

@@ -152,7 +152,7 @@ def _opened(file: Path, options: ReadOptions) -> Iterator[tuple[pl.LazyFrame, Pl
         if opened.format != "parquet":
             copy = Path(folder) / "rows.parquet"
             lazy.sink_parquet(copy)
-            lazy = pl.scan_parquet(copy)
+            lazy = pl.scan_parquet(copy, glob=False)
         yield lazy, plan, respelled
 
 
