@@ -19,6 +19,7 @@ from foldin.training import Progress, fit
 __all__ = ["Steps", "measured_rates", "rates_of"]
 
 WIDTHS = (50, 100, 200, 400)
+FEW = (1, 16)  # users that are scored together: one, and those of a block over a million items
 
 
 def seconds(work: Callable[[], Any], repeats: int = 5, before: Callable[[], Any] = lambda: None) -> float:
@@ -49,6 +50,12 @@ def product_rate(width: int, users: int, rows: int, before: Callable[[], Any]) -
         matmul_into(of_table, scores.t(), hidden)
 
     return 6.0 * users * rows * width / seconds(work, 3, before)
+
+
+def scored_rate(width: int, users: int, rows: int) -> float:
+    """Bytes of a table of vectors that a product with those of few users reads."""
+    hidden, table, scores = torch.rand(users, width), torch.rand(rows, width), torch.empty(users, rows)
+    return 4.0 * rows * width / seconds(lambda: matmul_into(scores, hidden, table.t()), 3)
 
 
 def softmax_rate(users: int, rows: int, before: Callable[[], Any]) -> float:
@@ -181,6 +188,7 @@ def measured_rates(scale: float) -> dict[str, Any]:
     gathered, scattered = row_rates(max(512, large // 200), 200, max(64, round(10_000 * scale)), cold)
     return {
         "products": {width: product_rate(width, 500, rows, cold) for width in WIDTHS},
+        "scored": {users: scored_rate(200, users, max(512, round(1_000_000 * scale))) for users in FEW},
         "softmax": softmax_rate(500, rows, cold),
         "passes": pass_rate(),
         "memory": memory_rate(large),
@@ -199,5 +207,5 @@ def measured_rates(scale: float) -> dict[str, Any]:
 
 def rates_of(found: dict[str, Any]) -> Rates:
     """Rates from what a process printed."""
-    products = {int(width): rate for width, rate in found["products"].items()}
-    return Rates(**{**found, "products": products})
+    mappings = {name: {int(key): rate for key, rate in found[name].items()} for name in ("products", "scored")}
+    return Rates(**{**found, **mappings})

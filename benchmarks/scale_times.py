@@ -46,6 +46,7 @@ class Rates:
 
     Args:
         products: floating-point operations of a product of 500 users with the vectors of items, by the width of these.
+        scored: bytes of a large table of vectors that a product with those of few users reads, by the number of users.
         softmax: scores that are made exponentials, from logits in memory, as the loss does.
         passes: numbers of an elementwise operation in the cache.
         memory: bytes that a sequential operation on large arrays reads and writes.
@@ -62,6 +63,7 @@ class Rates:
     """
 
     products: Mapping[int, float]
+    scored: Mapping[int, float]
     softmax: float
     passes: float
     memory: float
@@ -78,7 +80,15 @@ class Rates:
 
     def of_products(self, width: int) -> float:
         """The rate of products of a width: that of the nearest one that was measured."""
-        return self.products[min(self.products, key=lambda one: abs(math.log(one / width)))]
+        return _nearest(self.products, width)
+
+    def of_scored(self, users: float) -> float:
+        """The rate at which the vectors of all items are read for so many users: that of the nearest number."""
+        return _nearest(self.scored, users)
+
+
+def _nearest(rates: Mapping[int, float], at: float) -> float:
+    return rates[min(rates, key=lambda one: abs(math.log(one / at)))]
 
 
 def total(parts: Mapping[str, float]) -> float:
@@ -180,7 +190,7 @@ def list_seconds(
     block = min(users, blocks_of_users(items))
     flops = 2.0 * items * width / rates.of_products(width)
     # A block of few users takes as long as reading the items' vectors.
-    table = 4.0 * items * width / rates.memory / block
+    table = 4.0 * items * width / rates.of_scored(block) / block
     if kind == "bfloat16":  # converted for each block
         table, flops = 0.0, flops + 10.0 * items * width / rates.memory / block
     found = {"calls": rates.list, "products": max(flops, table), "best": items / rates.best}

@@ -18,7 +18,7 @@ from tests.gpu.device import DEVICE, available
 from tests.serve.postgres import Postgres, emptied
 
 torch.set_num_threads(1)
-hypothesis.settings.register_profile("foldin")  # no test fails for the time that it takes
+hypothesis.settings.register_profile("foldin", deadline=None)  # no test fails for the time that it takes
 hypothesis.settings.load_profile("foldin")
 
 # Folders and files whose tests take seconds each: browsers, services, scripts, trainings of all models; and the book.

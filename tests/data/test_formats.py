@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import shutil
 from pathlib import Path
 
 import polars as pl
@@ -97,14 +96,16 @@ def test_every_format_reads_the_same_log(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_path_is_not_a_pattern(kind, tmp_path):
-    for name in ("logs [1]", "logs 1"):  # a pattern would name the second folder
-        (tmp_path / name).mkdir()
-        found = write(tmp_path / name, kind)
-        if name == "logs 1":
-            assert by_user(read_log(tmp_path / "logs [1]" / found.name)) == ORDERED
-            shutil.rmtree(tmp_path / name)
-        assert by_user(read_log(tmp_path / "logs [1]" / found.name)) == ORDERED
+def test_a_path_is_not_a_pattern(kind, tmp_path, monkeypatch):
+    (tmp_path / "logs [1]").mkdir()
+    found = write(tmp_path / "logs [1]", kind)
+    assert by_user(read_log(found)) == ORDERED
+    # What the path names as a pattern is another log.
+    (tmp_path / "logs 1").mkdir()
+    monkeypatch.setattr("tests.data.test_formats.EVENTS", [(f"no {u}", i, r, t) for u, i, r, t in EVENTS[:3]])
+    monkeypatch.setattr("tests.data.test_formats.ORDERED", {"nobody": ["x"]})
+    assert write(tmp_path / "logs 1", kind).name == found.name
+    assert by_user(read_log(found)) == {"ann": ["z", "x"], "bob": ["y", "x"], "eve": ["ü"]}
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("pairs", "sequences")])

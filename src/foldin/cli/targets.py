@@ -27,7 +27,7 @@ def _json_keys(path: Path) -> set[str]:
 
 
 _COLUMNS: dict[str, Callable[[Path], set[str]]] = {
-    ".parquet": lambda path: set(pl.read_parquet_schema(path)),
+    ".parquet": lambda path: set(pl.scan_parquet(path, glob=False).collect_schema()),
     ".csv": lambda path: set(_head(path).splitlines()[0].split(",")),
     ".ndjson": _json_keys,
     ".jsonl": _json_keys,

@@ -213,6 +213,24 @@ def test_a_preparation_goes_on_with_the_events_that_it_began_with(store, url, tm
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_events_that_did_not_reach_the_disk_are_taken_again_with_all_that_was_made_of_them(
+    store, url, tmp_path, monkeypatch
+):
+    store.append(some_events())
+
+    def fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(sys.modules["foldin.data.shards.prepare"], "write_blocks", fails)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(url, tmp_path / "shards", chunk_rows=70)
+    (part, *_) = sorted((tmp_path / "shards.partial" / "source").glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:-9])
+    store.append([Event("a first one", f"i{k}", START + k) for k in range(100)])
+    same(prepare(url, tmp_path / "shards", chunk_rows=70), read_log(url))
+
+
 def test_a_store_in_numbers(store, url):
     assert counts_of(url)["events"] == 0
     assert counts_of(url)["times"] is None

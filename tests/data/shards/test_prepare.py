@@ -334,6 +334,16 @@ def test_a_chunk_with_numbers_too_large_for_integers(name, tmp_path):
         same(prepare(path, out, chunk_rows=700, block_events=blocks), read_log(path))
 
 
+def test_a_number_that_a_chunk_of_text_has_and_the_others_pass_over(tmp_path):
+    """The second chunk has a number between those of the first one, and one that makes the chunk be read as text."""
+    users = [5] * 50 + [60] * 50 + [7] * 50 + [2**64 - 1] * 50
+    frame = pl.DataFrame({"user": pl.Series(users, dtype=pl.UInt64), "item": [f"i{k % 50}" for k in range(200)]})
+    frame.write_parquet(tmp_path / "log.parquet")
+    for block in (50, 1000):
+        found = prepare(tmp_path / "log.parquet", tmp_path / f"of {block}", chunk_rows=100, block_events=block)
+        same(found, read_log(tmp_path / "log.parquet"))
+
+
 @pytest.mark.parametrize("least", [-(2**63), 2**63 - 200])
 def test_ids_at_the_ends_of_the_integers(least, tmp_path):
     path = tmp_path / "log.parquet"
@@ -363,6 +373,18 @@ def test_ids_of_rows_that_are_dropped_decide_nothing(user, item, numbers, tmp_pa
     same(prepare(path, tmp_path / "shards", chunk_rows=700, block_events=300), read_log(path))
 
 
+def test_kinds_of_rows_that_are_dropped_are_none(tmp_path):
+    odd = pl.int_range(pl.len()) % 100 == 50
+    frame = table().with_columns(item=pl.when(odd).then(pl.lit("null")).otherwise(pl.col("item").str.slice(1)))
+    frame = frame.with_columns(event=pl.when(odd).then(pl.lit("open")).otherwise(pl.lit("view")))
+    frame = frame.with_columns(event=pl.when(pl.int_range(pl.len()) % 7 == 3).then(pl.lit("buy")).otherwise("event"))
+    path = tmp_path / "log.parquet"
+    frame.with_columns(event=pl.when(odd).then(pl.lit("open")).otherwise("event")).write_parquet(path)
+    found = prepare(path, tmp_path / "shards", chunk_rows=700, block_events=300)
+    assert found.kinds == ("buy", "view")
+    same(found, read_log(path))
+
+
 def test_chunks_of_which_nothing_is_left(tmp_path):
     path, late = tmp_path / "log.parquet", pl.int_range(pl.len()) >= 1400
     for kind, ids in {"text": pl.col("user"), "numbers": pl.col("user").str.slice(1).cast(pl.Int64)}.items():
@@ -377,18 +399,19 @@ def test_sizes_are_positive(name, tmp_path):
         prepare(tmp_path / "log.parquet", tmp_path / "shards", **{name: 0})
 
 
-@pytest.mark.parametrize("damage", ["cut", "zeros", "no digests"])
+@pytest.mark.parametrize("damage", ["cut", "zeros", "missing", "no digests"])
 def test_a_part_that_did_not_reach_the_disk_is_made_again(damage, tmp_path):
     path, work = tmp_path / "log.parquet", tmp_path / "shards.partial"
     table().write_parquet(path)
     arguments = {"chunk_rows": 700, "block_events": 300, "workers": 1}
     with pytest.raises(StopError):
         prepare(path, tmp_path / "shards", progress=stop_at(7), **arguments)
-    files = [work / "chunk-00000" / "items.npy", work / "partition-00000" / "edges.npy"]
-    for one in files:
+    for one in (work / "chunk-00000" / "items.npy", work / "partition-00000" / "edges.npy"):
         content = one.read_bytes()
         if damage == "no digests":
             (work / f"{one.parent.name}.json").unlink()
+        if damage == "missing":
+            one.unlink()
         else:
             one.write_bytes(content[:-20] if damage == "cut" else content[:128] + bytes(len(content) - 128))
     same(prepare(path, tmp_path / "shards", **arguments), read_log(path))
@@ -400,7 +423,10 @@ def test_a_preparation_that_ended_after_its_shards_were_moved_begins_again(tmp_p
     with monkeypatch.context() as patch:
         patch.setattr("foldin.data.shards.workspace.shutil.rmtree", lambda *_, **__: None)
         prepare(path, tmp_path / "shards", chunk_rows=700)
-    (tmp_path / "shards.partial" / ".begun.json.x7_1").write_text("{")  # as a kill while a file is written leaves it
+    left = tmp_path / "shards.partial"
+    (left / ".begun.json.x7_1").write_text("{")  # as a kill while a file is written leaves it
+    assert not (left / "begun.json").exists()  # removed before all others, of which a kill may leave any
+    (left / "blocks.json").unlink()
     (tmp_path / "shards").rename(tmp_path / "elsewhere")
     same(prepare(path, tmp_path / "shards", chunk_rows=700), read_log(path))
     assert not (tmp_path / "shards.partial").exists()

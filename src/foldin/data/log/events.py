@@ -220,7 +220,10 @@ def log_from_table(
     item_codes, item_ids, rows, report = encode_ids(rows, columns.item, "item", report)
     if rows is not everyone:  # some users may have had only rows without an item
         left = id_column(rows.table[columns.user], source, rows.number)
-        user_codes, users = encode(left if left.dtype.is_integer() else same_spelling(left.cast(pl.String)))
+        user_codes, users = encode(left)
+        if not (plain := same_spelling(users)).equals(users):
+            places, users = encode(plain)
+            user_codes = places[user_codes]
     _some(rows, report)
     keys, times, report = order_keys(rows, columns, report, options.time_format)
     kinds, kind_names, report = kinds_of(rows, columns, report, said=options.kind is not None)

@@ -102,7 +102,7 @@ def write_chunk(table: pl.DataFrame, start: int, plan: Plan, piece: int, folder:
     arrays |= {name: one for name, one in (("kinds", kinds), ("values", values)) if one is not None}
     write_pieces(arrays, piece, folder)
     notes = [(one.text, one.count, one.dropped, one.warning) for one in report.notes if not _of_kinds(one, report)]
-    about |= {"events": len(arrays["users"]), "notes": notes, "kinds": None, "piece": piece}
+    about |= {"notes": notes, "kinds": None, "piece": piece}
     if kinds is not None:
         about["kinds"] = dict(zip(names, np.bincount(kinds, minlength=len(names)).tolist(), strict=True))
     (folder / "chunk.json").write_text(json.dumps(about), encoding="utf-8")

@@ -59,7 +59,7 @@ def write_manifest(folder: Path, histories: Histories, workers: int, **content: 
         histories: the events of the shards, whose fingerprint is noted.
         workers: digests that are computed at a time.
     """
-    for one in folder.glob(".*"):  # what was being written when a preparation was killed
+    for one in folder.glob(".*.json.*"):  # what was being written when a preparation was killed
         one.unlink()
     paths = sorted(one for one in folder.iterdir() if one.is_file() and one.name != MANIFEST)
     with ThreadPoolExecutor(workers) as pool:

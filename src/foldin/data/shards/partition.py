@@ -8,7 +8,7 @@ import numpy as np
 
 from foldin.data.parts import user_ranges
 from foldin.data.shards.chunk import Chunk, mapped, write_pieces
-from foldin.data.shards.dictionaries import Dictionary
+from foldin.data.shards.dictionaries import Ids
 from foldin.tensors import Array, Int32, Int64
 
 __all__ = ["Blocks", "Partition", "blocks_of", "write_partition"]
@@ -71,9 +71,7 @@ class Partition:
         return mapped(own if own.exists() else self.chunk.folder)
 
 
-def write_partition(
-    chunk: Chunk, users: Dictionary, items: Dictionary, kinds: tuple[str, ...] | None, blocks: Blocks, folder: Path
-) -> None:
+def write_partition(chunk: Chunk, ids: Ids, kinds: tuple[str, ...] | None, blocks: Blocks, folder: Path) -> None:
     """Write the codes of a chunk in the whole log, and the edges of blocks in each piece of its events, to a new folder.
 
     The events are written again only if some are dropped, or if users have another order in the whole log than in the chunk.
@@ -81,11 +79,11 @@ def write_partition(
     Args:
         kinds: names of the kinds of the whole log; None where it is read without kinds.
     """
-    own, of_whole = (chunk.ids("users"), chunk.ids("items")), (users, items)
-    of_users, of_items = (one.codes_of(ids) for one, ids in zip(of_whole, own, strict=True))
-    there = [ids["count"].to_numpy() > 0 for ids in own]
+    users, items = chunk.ids("users"), chunk.ids("items")
+    of_users, of_items = ids.users.codes_of(users), ids.items.codes_of(items)
     events, piece = mapped(chunk.folder), chunk.piece
-    if (np.diff(of_users[there[0]], prepend=-1) <= 0).any() or (of_items[there[1]] < 0).any():
+    ascending = (np.diff(of_users[users["count"].to_numpy() > 0], prepend=-1) > 0).all()
+    if not ascending or (of_items[items["count"].to_numpy() > 0] < 0).any():
         events = _write_events(events, of_users, of_items, piece, folder)
         edges = blocks.edges
     else:
@@ -95,7 +93,8 @@ def write_partition(
         np.save(folder / "users.npy", of_users)
     np.save(folder / "items.npy", of_items)
     if kinds is not None and (names := chunk.about["kinds"]) is not None:
-        np.save(folder / "kinds.npy", np.array([kinds.index(one) for one in names], dtype=np.uint8))
+        codes = {one: at for at, one in enumerate(kinds)}  # a kind without an event has none
+        np.save(folder / "kinds.npy", np.array([codes.get(one, 0) for one in names], dtype=np.uint8))
     starts = range(0, len(events["users"]), piece)
     found = [start + np.searchsorted(events["users"][start : start + piece], edges) for start in starts]
     np.save(folder / "edges.npy", np.array(found, dtype=np.int64).reshape(len(found), len(edges)))
@@ -115,5 +114,6 @@ def _write_events(
     order = np.argsort(events["places"]) if "places" in events else np.arange(len(kept))
     order = order[kept[order]]
     (folder / "events").mkdir()
-    write_pieces({name: one[order] for name, one in {**events, "users": users}.items()}, piece, folder / "events")
+    arrays = {name: one[order] for name, one in {**events, "users": users}.items() if name != "places"}
+    write_pieces(arrays, piece, folder / "events")
     return mapped(folder / "events")

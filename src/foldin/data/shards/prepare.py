@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from foldin.data.histories import Histories
@@ -31,8 +32,8 @@ from foldin.data.log.sent_items import with_stored_items
 from foldin.data.log.time_reading import time_notes
 from foldin.data.log.urls import is_file_url, is_url, public_url
 from foldin.data.shards.blocks import write_blocks
-from foldin.data.shards.chunk import Chunk, write_chunk
-from foldin.data.shards.dictionaries import Dictionary, dictionaries
+from foldin.data.shards.chunk import Chunk, mapped, write_chunk
+from foldin.data.shards.dictionaries import Dictionary, Ids, dictionaries
 from foldin.data.shards.manifest import write_manifest
 from foldin.data.shards.opened import arrays_in, open_shards
 from foldin.data.shards.partition import Partition, blocks_of, write_partition
@@ -76,7 +77,8 @@ def prepare(
         options: as in `ReadOptions`.
 
     Raises:
-        DataError: the log cannot be used, as of `read_log`; `out` exists; or what was interrupted began with other arguments.
+        DataError: the log cannot be used, as of `read_log`; `out` exists; a size is below 1; or what was interrupted began with
+            other arguments.
     """
     for name, value in (("chunk_rows", chunk_rows), ("block_events", block_events), ("workers", workers)):
         if value < 1:
@@ -87,6 +89,7 @@ def prepare(
             f"{path}: weights of events are decided when a model is trained; give them when the shards are read"
         )
     if target.exists():
+        Workspace(target).tidy()
         raise DataError(f"{target}: exists already; remove it, or name another folder")
     work, sizes = Workspace(target), (chunk_rows, block_events)
     origin = _origin(path, work, chosen, sizes, say)
@@ -95,13 +98,14 @@ def prepare(
     for chunk in chunks:
         report = report.summed(chunk.notes())
     say("ids of users and items", 0, 1)
-    users, items, report = dictionaries(chunks, plan.columns, report)
+    ids, report = dictionaries(chunks, plan.columns, report)
+    users, items = ids.users, ids.items
     _some(report, users, items)
-    kinds, report = _kinds(chunks, plan, report)
+    kinds, report = _kinds(chunks, ids, plan, report)
     blocks = blocks_of(users.counts, block_events)
 
     def partition(at: int) -> Partition:
-        write = lambda folder: write_partition(chunks[at], users, items, kinds, blocks, folder)
+        write = lambda folder: write_partition(chunks[at], ids, kinds, blocks, folder)
         return Partition(work.part(f"partition-{at:05}", write), chunks[at])
 
     partitions = []
@@ -221,7 +225,7 @@ def _drops(report: ReadReport) -> str:
     return "; ".join(f"{note.count:,} {note.text}" for note in report.notes if note.dropped)
 
 
-def _kinds(chunks: list[Chunk], plan: Plan, report: ReadReport) -> tuple[tuple[str, ...] | None, ReadReport]:
+def _kinds(chunks: list[Chunk], ids: Ids, plan: Plan, report: ReadReport) -> tuple[tuple[str, ...] | None, ReadReport]:
     """(names of the kinds of all chunks, report); None for a log without kinds."""
     name = plan.columns.kind
     if name is None:
@@ -230,6 +234,9 @@ def _kinds(chunks: list[Chunk], plan: Plan, report: ReadReport) -> tuple[tuple[s
     for chunk in chunks:
         if (found := chunk.about["kinds"]) is None:
             return None, report  # its note says why
+        if ids.dropped:
+            left = np.bincount(mapped(chunk.folder)["kinds"][ids.kept(chunk)], minlength=len(found))
+            found = {kind: int(count) for kind, count in zip(found, left, strict=True) if count}
         for kind, count in found.items():
             counts[kind] = counts.get(kind, 0) + count
     if len(counts) > _MANY_KINDS:

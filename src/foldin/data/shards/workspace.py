@@ -15,7 +15,8 @@ from foldin.files import sync, write_json
 __all__ = ["Workspace", "in_order"]
 
 T = TypeVar("T")
-_OWN = re.compile(r"(?:source|shards|(?:chunk|partition)-\d+)(?:\.unfinished)?|\.?[\w-]+\.json(?:\.\w+)?")
+_PART = r"(?:source|shards|(?:chunk|partition)-\d+)"
+_OWN = re.compile(rf"{_PART}(?:\.unfinished)?|(?:{_PART}|begun|blocks)\.json|\.(?:begun|blocks)\.json\.\w+")
 _STATE = "blocks.json"
 
 
@@ -28,6 +29,7 @@ class Workspace:
 
     def __init__(self, target: Path) -> None:
         self.target, self.folder = target, target.with_name(f"{target.name}.partial")
+        self._seen: set[str] = set()  # parts that were made, or found to be whole
 
     def begin(self, about: Mapping[str, Any]) -> None:
         """Make the folder, or go on with what is there.
@@ -36,9 +38,8 @@ class Workspace:
             DataError: what is there was begun from another file or with other options.
         """
         path, wanted = self.folder / "begun.json", json.loads(json.dumps(about))
-        # Blocks without the shards that they were appended to: the shards were moved, and what is left is to be removed.
-        moved = (self.folder / _STATE).exists() and not (self.folder / "shards").exists()
-        if moved or not path.exists():
+        self.tidy()
+        if not path.exists():
             self._clear()
             self.folder.mkdir(parents=True)
             write_json(path, wanted)
@@ -50,6 +51,11 @@ class Workspace:
                 f"{self.folder}: begun with another {names[0]}; remove this folder to start again, or name another one"
             )
 
+    def tidy(self) -> None:
+        """Remove what is left of a preparation whose shards were moved to where they belong, if that is so."""
+        if (self.folder / _STATE).exists() and not (self.folder / "shards").exists():
+            self._clear()
+
     def _clear(self) -> None:
         """Remove what a preparation left that ended while it cleaned up.
 
@@ -59,6 +65,10 @@ class Workspace:
         names = [one.name for one in self.folder.iterdir()] if self.folder.exists() else []
         if others := [name for name in names if not _OWN.fullmatch(name)]:
             raise DataError(f"{self.folder}: holds {others[0]!r}, which no preparation wrote; name another folder")
+        self._remove()
+
+    def _remove(self) -> None:
+        (self.folder / "begun.json").unlink(missing_ok=True)  # first: a part of the rest is not to be gone on with
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def part(self, name: str, write: Callable[[Path], None]) -> Path:
@@ -67,8 +77,14 @@ class Workspace:
         A file that the machine had not yet written to the disk when it stopped is known by its digest.
         """
         path, digests = self.folder / name, self.folder / f"{name}.json"
-        if path.exists() and not _whole(path, digests):
-            shutil.rmtree(path)
+        if path.exists() and name not in self._seen and not _whole(path, digests):
+            # What was made of the events of a store is not mixed with those that it has now.
+            for one in [path] if name != "source" else self.folder.iterdir():
+                if one.is_dir():
+                    shutil.rmtree(one)
+                elif one.name == _STATE:
+                    one.unlink()
+        self._seen.add(name)
         if not path.exists():
             unfinished = self.folder / f"{name}.unfinished"
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -78,17 +94,13 @@ class Workspace:
             unfinished.rename(path)
         return path
 
-    def drop(self, name: str) -> None:
-        """Remove a part that is no longer needed."""
-        shutil.rmtree(self.folder / name, ignore_errors=True)
-
     def finish(self, name: str) -> None:
         """Put a part in the place of the folder that is being made, and remove everything else."""
         for one in [*(self.folder / name).iterdir(), self.folder / name]:
             sync(one)
         (self.folder / name).rename(self.target)
         sync(self.target.parent)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove()
 
 
 def _digests(folder: Path) -> dict[str, int]:
@@ -108,7 +120,8 @@ def _crc(path: Path) -> int:
 def _whole(folder: Path, digests: Path) -> bool:
     """Whether the files of a part are those that were written."""
     try:
-        return bool(json.loads(digests.read_text(encoding="utf-8")) == _digests(folder))
+        wanted = json.loads(digests.read_text(encoding="utf-8"))
+        return all(_crc(folder / name) == digest for name, digest in wanted.items())
     except (OSError, ValueError):
         return False
 
