@@ -9,8 +9,8 @@ time. Preparing (`foldin data prepare`) is compared with Polars, which reads the
 Every training is a process of its own, on the whole log mapped from disk. Models trained by gradients are timed over the first
 `--sample` million events of the first epoch; the others, whose epoch is a full pass, over one epoch. `anonymous` is the largest
 `RssAnon` of the process, which has no mapped pages in it, less that before the log is opened. EASE has `--linear-items` items,
-the others `--items`. `growth` of a model is its largest seconds an event over its smallest (`time`), over the smallest of a
-smaller log (`rise`: 1 where a larger log costs no more an event), and the range of its anonymous memory (`mb`).
+the others `--items`. `growth` of a model is its largest seconds an event over its smallest, and the range of its anonymous
+memory.
 """
 
 import json
@@ -186,14 +186,7 @@ def main() -> None:
         figures={
             "millions": rows,
             "seconds_per_event": each,
-            "growth": {
-                n: {
-                    "time": max(each[n]) / min(each[n]),
-                    "rise": max(one / min(each[n][: at + 1]) for at, one in enumerate(each[n])),
-                    "mb": max(memory[n]) - min(memory[n]),
-                }
-                for n in models
-            },
+            "growth": {n: {"time": max(each[n]) / min(each[n]), "mb": max(memory[n]) - min(memory[n])} for n in models},
         },
         ratios={
             f"polars, {name} M": row["polars"]["seconds"] / row["prepare"]["seconds"] for name, row in rows.items()

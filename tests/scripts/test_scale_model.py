@@ -84,8 +84,8 @@ def test_files_of_a_log(sizes, beside, tmp_path):
 
     def watch(what: str, done: int, total: int) -> None:
         if what == "events by user" and done == total:
-            files = (tmp_path / "shards.partial").glob("*-*/*.npy")
-            between.append(sum(np.load(one).nbytes for one in files if one.stem != "edges"))
+            files = (tmp_path / "shards.partial").glob("chunk-*/*.npy")
+            between.append(sum(np.load(one).nbytes for one in files))
 
     log = prepare(tmp_path / "log.parquet", tmp_path / "shards", chunk_rows=150, progress=watch)
     expected = sizes.shard_bytes(log.histories.n_events, len(log.histories), beside)
@@ -321,7 +321,7 @@ def test_blocks_of_the_page(sizes, times, monkeypatch, tmp_path):
     (tmp_path / "kept.json").write_text(json.dumps(result), encoding="utf-8")
     monkeypatch.setattr(tables, "KEPT", tmp_path / "kept.json")
     told = [block() for block in blocks]
-    assert "| an event with its time | 12 in the shards, 32 while they are made |  |" in told[0]
+    assert "| an event with its time | 12 in the shards, 16 while they are made |  |" in told[0]
     assert "| an item, `sampled` | 64 in a run's file | 204: 64 + 0 + 140 |" in told[0]
     assert "1 of 2 points are predicted within 25 %" in told[1]
     assert "| b | 2.0 GB | 1.0 GB | 0.50 | formula |" in told[1]
