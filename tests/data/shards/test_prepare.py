@@ -1,8 +1,5 @@
 """Shards hold the log that `read_log` gives, whatever the sizes of chunks and blocks."""
 
-import importlib
-import json
-
 import numpy as np
 import polars as pl
 import pytest
@@ -10,14 +7,6 @@ import pytest
 from foldin.data import EventLog, read_log
 from foldin.data.shards import open_shards, prepare
 from foldin.errors import ColumnError, DataError, EmptyLogError
-
-
-@pytest.fixture(autouse=True)
-def several_pieces(monkeypatch):
-    """Chunks of several pieces, the last one smaller than the others."""
-    module = importlib.import_module("foldin.data.shards.prepare")  # a function of that name is beside it
-    monkeypatch.setattr(module, "_PIECE", 97)
-    monkeypatch.setattr(module, "_READ_TOGETHER", 5)
 
 
 def table(n: int = 3000, seed: int = 0) -> pl.DataFrame:
@@ -164,67 +153,6 @@ def test_a_folder_of_parts_with_features_beside_it(tmp_path):
     same(open_shards(tmp_path / "shards", verify=True), found)
 
 
-class StopError(Exception):
-    """Raised in the middle of a preparation."""
-
-
-def stop_at(number: int):
-    calls = iter(range(10_000))
-
-    def progress(step: str, done: int, of: int) -> None:
-        if next(calls) == number:
-            raise StopError(step)
-
-    return progress
-
-
-def test_what_was_interrupted_goes_on_where_it_was(tmp_path, monkeypatch):
-    path = tmp_path / "log.parquet"
-    LOGS["kinds"]().write_parquet(path, row_group_size=400)
-    arguments = {"chunk_rows": 700, "block_events": 500, "workers": 1}
-    same(prepare(path, tmp_path / "whole", **arguments), read_log(path))
-    steps, number = [], 0
-    while True:
-        try:
-            found = prepare(path, tmp_path / "shards", progress=stop_at(number), **arguments)
-            break
-        except StopError as stopped:
-            steps.append(str(stopped))
-            number += 1  # steps that are done are counted again, each without work
-    assert {f"reading {path}", "events by user", "events in order"} <= set(steps)
-    same(found, read_log(path))
-    assert not (tmp_path / "shards.partial").exists()
-    for one in (tmp_path / "whole").iterdir():
-        assert one.read_bytes() == (tmp_path / "shards" / one.name).read_bytes(), one.name
-
-
-def test_a_step_that_is_done_is_not_done_again(tmp_path, monkeypatch):
-    path = tmp_path / "log.parquet"
-    table().write_parquet(path, row_group_size=400)
-    with pytest.raises(StopError):
-        prepare(path, tmp_path / "shards", chunk_rows=700, workers=1, progress=stop_at(3))
-    done = sorted(one.name for one in (tmp_path / "shards.partial").glob("chunk-*[0-9]"))
-    assert done
-    stamps = {name: (tmp_path / "shards.partial" / name / "users.npy").stat().st_mtime_ns for name in done}
-    with pytest.raises(StopError):
-        prepare(path, tmp_path / "shards", chunk_rows=700, workers=1, progress=stop_at(7))
-    assert stamps == {name: (tmp_path / "shards.partial" / name / "users.npy").stat().st_mtime_ns for name in done}
-
-
-def test_what_was_begun_otherwise_is_not_mixed(tmp_path):
-    path = tmp_path / "log.parquet"
-    table().write_parquet(path)
-    with pytest.raises(StopError):
-        prepare(path, tmp_path / "shards", chunk_rows=700, progress=stop_at(2))
-    with pytest.raises(
-        DataError, match=r"shards.partial: begun with another chunk_rows or block_events; remove this folder"
-    ):
-        prepare(path, tmp_path / "shards", chunk_rows=800)
-    table(seed=1).write_parquet(path)
-    with pytest.raises(DataError, match="begun with another log"):
-        prepare(path, tmp_path / "shards", chunk_rows=700)
-
-
 def test_a_folder_that_is_there_is_left_alone(tmp_path):
     table().write_parquet(tmp_path / "log.parquet")
     (tmp_path / "mine").mkdir()
@@ -300,98 +228,6 @@ def test_read_log_opens_shards_and_refuses_options_that_come_too_late(tmp_path):
         read_log(tmp_path / "shards", min_rating=3.0)
 
 
-def test_what_an_end_while_cleaning_up_leaves_is_no_hindrance(tmp_path, monkeypatch):
-    path = tmp_path / "log.parquet"
-    table().write_parquet(path)
-    with monkeypatch.context() as patch:
-        patch.setattr("foldin.data.shards.workspace.shutil.rmtree", lambda *_, **__: None)
-        prepare(path, tmp_path / "shards", chunk_rows=700)
-    assert (tmp_path / "shards.partial").exists()
-    (tmp_path / "shards").rename(tmp_path / "elsewhere")
-    same(prepare(path, tmp_path / "shards", chunk_rows=700), read_log(path))
-
-
-def test_a_folder_of_that_name_with_something_else_is_not_touched(tmp_path):
-    table().write_parquet(tmp_path / "log.parquet")
-    mine = tmp_path / "shards.partial" / "photo.png"
-    mine.parent.mkdir()
-    mine.write_text("mine")
-    with pytest.raises(DataError, match=r"holds 'photo.png', which no preparation wrote"):
-        prepare(tmp_path / "log.parquet", tmp_path / "shards")
-    assert mine.read_text() == "mine"
-
-
-@pytest.mark.parametrize("name", ["user", "item"])
-def test_a_chunk_with_numbers_too_large_for_integers(name, tmp_path):
-    frame = table().with_columns(pl.col("user", "item").str.slice(1).cast(pl.UInt64) + 5)
-    # A gap among the numbers, and one number in the last chunk alone, which is then read as text.
-    frame = frame.filter(pl.col(name) != 17)
-    large = pl.when(pl.int_range(pl.len()) == pl.len() - 3).then(2**64 - 1).otherwise(pl.col(name)).cast(pl.UInt64)
-    path = tmp_path / "log.parquet"
-    frame.with_columns(large.alias(name)).write_parquet(path)
-    for blocks in (100, 100_000):
-        out = tmp_path / f"shards-{blocks}"
-        same(prepare(path, out, chunk_rows=700, block_events=blocks), read_log(path))
-
-
-def test_a_number_that_a_chunk_of_text_has_and_the_others_pass_over(tmp_path):
-    """The second chunk has a number between those of the first one, and one that makes the chunk be read as text."""
-    users = [5] * 50 + [60] * 50 + [7] * 50 + [2**64 - 1] * 50
-    frame = pl.DataFrame({"user": pl.Series(users, dtype=pl.UInt64), "item": [f"i{k % 50}" for k in range(200)]})
-    frame.write_parquet(tmp_path / "log.parquet")
-    for block in (50, 1000):
-        found = prepare(tmp_path / "log.parquet", tmp_path / f"of {block}", chunk_rows=100, block_events=block)
-        same(found, read_log(tmp_path / "log.parquet"))
-
-
-@pytest.mark.parametrize("least", [-(2**63), 2**63 - 200])
-def test_ids_at_the_ends_of_the_integers(least, tmp_path):
-    path = tmp_path / "log.parquet"
-    table().with_columns(pl.col("user").str.slice(1).cast(pl.Int64) + least).write_parquet(path)
-    same(prepare(path, tmp_path / "shards", chunk_rows=700, block_events=300), read_log(path))
-
-
-@pytest.mark.parametrize(
-    ("user", "item"),
-    [("nan", "abc"), ("abc", "null"), ("nan", "null"), ("7.0", "null"), ("nan", "7.0"), ("abc", "nan")],
-)
-@pytest.mark.parametrize("numbers", ["text", "both", "words"])
-def test_ids_of_rows_that_are_dropped_decide_nothing(user, item, numbers, tmp_path):
-    """The order of numbers is not that of words, in which they would be beside an id that no event is left of."""
-    frame = table().with_columns(pl.col("user", "item").str.slice(1))
-    if numbers == "words":
-        frame = frame.with_columns(user="u" + pl.col("user"), item="i" + pl.col("item"))
-    odd = pl.int_range(pl.len()) % 1400 == 1200
-    frame = frame.with_columns(
-        user=pl.when(odd).then(pl.lit(user)).otherwise("user"), item=pl.when(odd).then(pl.lit(item)).otherwise("item")
-    )
-    if numbers == "both":
-        other = pl.int_range(pl.len()) % 1400 == 900
-        frame = frame.with_columns(user=pl.when(other).then(pl.lit("nan")).otherwise("user"))
-    path = tmp_path / "log.parquet"
-    frame.write_parquet(path)
-    same(prepare(path, tmp_path / "shards", chunk_rows=700, block_events=300), read_log(path))
-
-
-def test_kinds_of_rows_that_are_dropped_are_none(tmp_path):
-    odd = pl.int_range(pl.len()) % 100 == 50
-    frame = table().with_columns(item=pl.when(odd).then(pl.lit("null")).otherwise(pl.col("item").str.slice(1)))
-    frame = frame.with_columns(event=pl.when(odd).then(pl.lit("open")).otherwise(pl.lit("view")))
-    frame = frame.with_columns(event=pl.when(pl.int_range(pl.len()) % 7 == 3).then(pl.lit("buy")).otherwise("event"))
-    path = tmp_path / "log.parquet"
-    frame.with_columns(event=pl.when(odd).then(pl.lit("open")).otherwise("event")).write_parquet(path)
-    found = prepare(path, tmp_path / "shards", chunk_rows=700, block_events=300)
-    assert found.kinds == ("buy", "view")
-    same(found, read_log(path))
-
-
-def test_chunks_of_which_nothing_is_left(tmp_path):
-    path, late = tmp_path / "log.parquet", pl.int_range(pl.len()) >= 1400
-    for kind, ids in {"text": pl.col("user"), "numbers": pl.col("user").str.slice(1).cast(pl.Int64)}.items():
-        table().with_columns(user=pl.when(late).then(ids)).write_parquet(path)
-        same(prepare(path, tmp_path / f"shards of {kind} [1]", chunk_rows=700, block_events=300), read_log(path))
-
-
 @pytest.mark.parametrize("name", ["chunk_rows", "block_events", "workers"])
 def test_sizes_are_positive(name, tmp_path):
     table().write_parquet(tmp_path / "log.parquet")
@@ -399,62 +235,12 @@ def test_sizes_are_positive(name, tmp_path):
         prepare(tmp_path / "log.parquet", tmp_path / "shards", **{name: 0})
 
 
-@pytest.mark.parametrize("damage", ["cut", "zeros", "missing", "no digests"])
-def test_a_part_that_did_not_reach_the_disk_is_made_again(damage, tmp_path):
-    path, work = tmp_path / "log.parquet", tmp_path / "shards.partial"
+@pytest.mark.parametrize(("workers", "chunks"), [(1, 3), (2, 4), (3, 3), (5, 5)])
+def test_chunks_and_blocks_keep_all_workers_busy(workers, chunks, tmp_path):
+    path, totals = tmp_path / "log.parquet", {}
     table().write_parquet(path)
-    arguments = {"chunk_rows": 700, "block_events": 300, "workers": 1}
-    with pytest.raises(StopError):
-        prepare(path, tmp_path / "shards", progress=stop_at(7), **arguments)
-    for one in (work / "chunk-00000" / "items.npy", work / "partition-00000" / "edges.npy"):
-        content = one.read_bytes()
-        if damage == "no digests":
-            (work / f"{one.parent.name}.json").unlink()
-        if damage == "missing":
-            one.unlink()
-        else:
-            one.write_bytes(content[:-20] if damage == "cut" else content[:128] + bytes(len(content) - 128))
-    same(prepare(path, tmp_path / "shards", **arguments), read_log(path))
-
-
-def test_a_preparation_that_ended_after_its_shards_were_moved_begins_again(tmp_path, monkeypatch):
-    path = tmp_path / "log.parquet"
-    table().write_parquet(path)
-    with monkeypatch.context() as patch:
-        patch.setattr("foldin.data.shards.workspace.shutil.rmtree", lambda *_, **__: None)
-        prepare(path, tmp_path / "shards", chunk_rows=700)
-    left = tmp_path / "shards.partial"
-    (left / ".begun.json.x7_1").write_text("{")  # as a kill while a file is written leaves it
-    assert not (left / "begun.json").exists()  # removed before all others, of which a kill may leave any
-    (left / "blocks.json").unlink()
-    (tmp_path / "shards").rename(tmp_path / "elsewhere")
-    same(prepare(path, tmp_path / "shards", chunk_rows=700), read_log(path))
-    assert not (tmp_path / "shards.partial").exists()
-
-
-def test_shards_have_no_file_that_a_kill_left(tmp_path):
-    path = tmp_path / "log.parquet"
-    table().write_parquet(path)
-    with pytest.raises(StopError):
-        prepare(path, tmp_path / "shards", block_events=300, workers=1, progress=stop_at(5))
-    left = tmp_path / "shards.partial" / "shards"
-    assert left.exists()
-    (left / ".manifest.json.a8b").write_text("{")
-    prepare(path, tmp_path / "shards", block_events=300, workers=1)
-    assert not list((tmp_path / "shards").glob(".*"))
-    open_shards(tmp_path / "shards", verify=True)
-
-
-def test_what_another_foldin_began_says_so(tmp_path):
-    path = tmp_path / "log.parquet"
-    table().write_parquet(path)
-    with pytest.raises(StopError):
-        prepare(path, tmp_path / "shards", progress=stop_at(2))
-    begun = tmp_path / "shards.partial" / "begun.json"
-    content = json.loads(begun.read_text())
-    begun.write_text(json.dumps(content | {"version of foldin": 1}))
-    with pytest.raises(DataError, match="begun with another version of foldin; remove this folder"):
-        prepare(path, tmp_path / "shards")
-    begun.write_text(json.dumps(content | {"later": 1}))
-    with pytest.raises(DataError, match="begun with another later; remove this folder"):
-        prepare(path, tmp_path / "shards")
+    arguments = {"chunk_rows": 1000, "block_events": 1000, "workers": workers}
+    found = prepare(path, tmp_path / "shards", progress=lambda step, _, of: totals.update({step: of}), **arguments)
+    same(found, read_log(path))
+    assert totals[f"reading {path}"] == totals["events by user"] == chunks
+    assert chunks <= totals["events in order"] <= chunks + 1  # blocks have whole users

@@ -70,8 +70,8 @@ def prepare(
         path: file or folder of Parquet parts, in any format of `read_file`; or the URL of an event store. Its events are taken
             once, so that what is interrupted goes on with the same events.
         out: folder of the shards, which must not exist.
-        chunk_rows: rows that are read at a time.
-        block_events: events that are put in order at a time.
+        chunk_rows: rows that are read at a time, at most.
+        block_events: events that are put in order at a time, at most, but for a user with more.
         workers: chunks or blocks that are worked on at a time.
         progress: called with the current step, the number of its parts that are done, and of all of its parts.
         options: as in `ReadOptions`.
@@ -91,9 +91,9 @@ def prepare(
     if target.exists():
         Workspace(target).tidy()
         raise DataError(f"{target}: exists already; remove it, or name another folder")
-    work, sizes = Workspace(target), (chunk_rows, block_events)
+    work, sizes = Workspace(target), _Sizes(chunk_rows, block_events, workers)
     origin = _origin(path, work, chosen, sizes, say)
-    plan, chunks = _chunks(origin, work, chosen, sizes, workers, say)
+    plan, chunks = _chunks(origin, work, chosen, sizes, say)
     report = plan.report
     for chunk in chunks:
         report = report.summed(chunk.notes())
@@ -102,7 +102,7 @@ def prepare(
     users, items = ids.users, ids.items
     _some(report, users, items)
     kinds, report = _kinds(chunks, ids, plan, report)
-    blocks = blocks_of(users.counts, block_events)
+    blocks = blocks_of(users.counts, sizes.even(int(users.counts.sum()), block_events))
 
     def partition(at: int) -> Partition:
         write = lambda folder: write_partition(chunks[at], ids, kinds, blocks, folder)
@@ -145,9 +145,22 @@ def prepare(
     return open_shards(target)
 
 
-def _same(sizes: tuple[int, int]) -> dict[str, Any]:
-    """What must be the same when an interrupted preparation goes on, beside the log."""
-    return {"version of foldin": [_LAYOUT, _PIECE, _READ_TOGETHER], "chunk_rows or block_events": sizes}
+class _Sizes(NamedTuple):
+    """Rows of a chunk and events of a block, at most, and how many of either are worked on at a time."""
+
+    rows: int
+    events: int
+    workers: int
+
+    def even(self, count: int, most: int) -> int:
+        """The size of parts of so many, each of at most `most`, such that all workers end at about the same time."""
+        parts = math.ceil(count / most)
+        return math.ceil(count / (parts if parts <= 1 else self.workers * math.ceil(parts / self.workers)))
+
+    def same(self) -> dict[str, Any]:
+        """What must be the same when an interrupted preparation goes on, beside the log."""
+        sizes = {"chunk_rows or block_events": self[:2], "number of workers": self.workers}
+        return {"version of foldin": [_LAYOUT, _PIECE, _READ_TOGETHER], **sizes}
 
 
 class _Origin(NamedTuple):
@@ -158,7 +171,7 @@ class _Origin(NamedTuple):
     database: str | None = None
 
 
-def _origin(path: str | Path, work: Workspace, options: ReadOptions, sizes: tuple[int, int], say: Progress) -> _Origin:
+def _origin(path: str | Path, work: Workspace, options: ReadOptions, sizes: _Sizes, say: Progress) -> _Origin:
     """Where the log is; the events of a store are taken first, unless they were before an interruption."""
     if is_file_url(path):
         return _Origin(local_file(path), public_url(path))
@@ -168,7 +181,7 @@ def _origin(path: str | Path, work: Workspace, options: ReadOptions, sizes: tupl
     check_store_options(path, options)
     shown, export = public_url(path), exporting()
     said = {name: str(value) for name, value in options.differing().items()}
-    work.begin({"log": shown, "options": said, **_same(sizes)})
+    work.begin({"log": shown, "options": said, **sizes.same()})
     progress = lambda done, total: say(f"reading {shown}", done, total)
     folder = work.part("source", lambda folder: export.write_parts(path, folder, progress=progress))
     found = export.parts_in(folder)
@@ -176,14 +189,10 @@ def _origin(path: str | Path, work: Workspace, options: ReadOptions, sizes: tupl
 
 
 def _chunks(
-    origin: _Origin, work: Workspace, options: ReadOptions, sizes: tuple[int, int], workers: int, say: Progress
+    origin: _Origin, work: Workspace, options: ReadOptions, sizes: _Sizes, say: Progress
 ) -> tuple[Plan, list[Chunk]]:
-    """The plan, and the log in chunks that are on the disk.
-
-    Args:
-        sizes: rows of a chunk, events of a block.
-    """
-    rows, file = sizes[0], origin.file
+    """The plan, and the log in chunks that are on the disk."""
+    file = origin.file
     say(f"looking through {origin.name}", 0, 1)
     with open_table(file, options.format, options.encoding) as opened:
         plan = plan_of(opened, origin.name, options)
@@ -191,7 +200,7 @@ def _chunks(
             parts = sorted(file.glob("*.parquet")) if file.is_dir() else [file]
             stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in parts]
             begun = {"log": [str(file.resolve()), stamps], "plan": plan.as_dict()}
-            work.begin({**begun, **_same(sizes)})
+            work.begin({**begun, **sizes.same()})
         else:
             plan = replace(plan, report=replace(plan.report, format=origin.database))
         names = list(dict.fromkeys(plan.report.columns.values()))
@@ -208,9 +217,10 @@ def _chunks(
             return Chunk(work.part(f"chunk-{at:05}", write))
 
         # Of each piece, a block has so many rows that they are read from the disk together.
-        piece = max(_PIECE, _READ_TOGETHER * math.ceil(plan.report.rows / sizes[1]))
+        piece = max(_PIECE, _READ_TOGETHER * math.ceil(plan.report.rows / sizes.events))
+        rows = sizes.even(plan.report.rows, sizes.rows)
         chunks, count = [], math.ceil(plan.report.rows / rows)
-        for one in in_order(count, chunk, workers):
+        for one in in_order(count, chunk, sizes.workers):
             chunks.append(one)
             say(f"reading {origin.name}", len(chunks), count)
     return plan, chunks
