@@ -25,7 +25,7 @@ class Rows(Protocol):
         """The rows from `start` to before `stop`."""
         ...
 
-    def windows(self, rng: np.random.Generator) -> list[Int64[Array, " window"]]:
+    def windows(self, rng: np.random.Generator) -> list[Int64[Array, " _window"]]:
         """Indices of all rows in groups that are read together, in random order; a single group if all rows are in memory.
 
         Rows are shuffled within a group, so that reading does not jump about a file that is larger than memory.

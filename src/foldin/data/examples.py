@@ -57,7 +57,7 @@ class Examples:
         """Examples `start` to `stop`, sharing memory with these."""
         return Examples(self.values[start:stop])
 
-    def windows(self, rng: np.random.Generator) -> list[Int64[Array, " window"]]:
+    def windows(self, rng: np.random.Generator) -> list[Int64[Array, " _window"]]:
         """All examples as a single group, since they are in memory; nothing is drawn."""
         return [np.arange(len(self))]
 

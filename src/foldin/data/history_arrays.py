@@ -113,7 +113,7 @@ class HistoryArrays:
         """Whether the events are mapped into memory and are many: what is made of them is then made in parts, on disk."""
         return isinstance(self.items, np.memmap) and many(self.n_events) and len(self) > 1
 
-    def windows(self, rng: np.random.Generator) -> list[Int64[Array, " window"]]:
+    def windows(self, rng: np.random.Generator) -> list[Int64[Array, " _window"]]:
         """All users in groups that are read together: a single one in memory, some parts drawn at random on disk."""
         return user_windows(self.offsets, rng) if self.on_disk else [np.arange(len(self))]
 

@@ -116,7 +116,7 @@ def user_ranges(offsets: Int64[Array, " offsets"], events: int | None = None) ->
         first = last
 
 
-def user_windows(offsets: Int64[Array, " offsets"], rng: np.random.Generator) -> list[Int64[Array, " window"]]:
+def user_windows(offsets: Int64[Array, " offsets"], rng: np.random.Generator) -> list[Int64[Array, " _window"]]:
     """All users in groups of a few parts, drawn at random, ascending within a group; if one group holds all, nothing is drawn."""
     ranges = list(user_ranges(offsets))
     if len(ranges) <= WINDOW_PARTS:

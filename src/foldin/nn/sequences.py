@@ -118,15 +118,15 @@ def batches_by_length(
     lengths: Int64[Array, " users"],
     tokens: int,
     rng: np.random.Generator,
-    windows: Sequence[Int64[Array, " window"]] | None = None,
-) -> list[Int64[Array, " batch"]]:
+    windows: Sequence[Int64[Array, " _window"]] | None = None,
+) -> list[Int64[Array, " _batch"]]:
     """Batches of users with at least one event, similar lengths together, in random order.
 
     Args:
         tokens: largest number of events in a batch, padding included.
         windows: users in groups, one after another, of which batches are made; all users together if None.
     """
-    found: list[Int64[Array, " batch"]] = []
+    found: list[Int64[Array, " _batch"]] = []
     for window in [np.arange(len(lengths))] if windows is None else windows:
         users = rng.permutation(window[lengths[window] > 0])
         users = users[np.argsort(lengths[users], kind="stable")]
@@ -137,7 +137,7 @@ def batches_by_length(
 
 def batches_of_transitions(
     train: Histories, length: int, tokens: int, rng: np.random.Generator
-) -> list[Int64[Array, " batch"]]:
+) -> list[Int64[Array, " _batch"]]:
     """Batches of users for `transitions`, by the number of events that each is read with, at most `length`.
 
     Raises:

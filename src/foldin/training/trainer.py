@@ -34,13 +34,13 @@ __all__ = [
 D = TypeVar("D", bound=Rows)
 
 # The batches of one pass: indices of training users, in the order in which they are used.
-Batches = Callable[[D, np.random.Generator], Sequence[Int64[Array, " batch"]]]
+Batches = Callable[[D, np.random.Generator], Sequence[Int64[Array, " _batch"]]]
 
 
 def shuffled(size: int) -> Batches[Rows]:
     """Batches of `size` users each, all users in random order."""
 
-    def batches(train: Rows, rng: np.random.Generator) -> list[Int64[Array, " batch"]]:
+    def batches(train: Rows, rng: np.random.Generator) -> list[Int64[Array, " _batch"]]:
         order = np.concatenate([window[rng.permutation(len(window))] for window in train.windows(rng)])
         return [order[at : at + size] for at in range(0, len(train), size)]
 
