@@ -195,9 +195,8 @@ def test_a_view_waits_for_those_who_have_drawn_numbers(store, url):
     assert seen == [2]
 
 
-def test_a_preparation_goes_on_with_the_events_that_it_began_with(store, url, tmp_path, monkeypatch):
-    store.append(some_events())
-    log = read_log(url)
+def interrupted(url, shards, monkeypatch):
+    """A preparation that ends before the events are in order."""
 
     def fails(*_: object) -> None:
         raise KeyboardInterrupt
@@ -205,7 +204,13 @@ def test_a_preparation_goes_on_with_the_events_that_it_began_with(store, url, tm
     with monkeypatch.context() as broken:
         broken.setattr(sys.modules["foldin.data.shards.prepare"], "write_blocks", fails)
         with pytest.raises(KeyboardInterrupt):
-            prepare(url, tmp_path / "shards", chunk_rows=70)
+            prepare(url, shards, chunk_rows=70)
+
+
+def test_a_preparation_goes_on_with_the_events_that_it_began_with(store, url, tmp_path, monkeypatch):
+    store.append(some_events())
+    log = read_log(url)
+    interrupted(url, tmp_path / "shards", monkeypatch)
     store.append([Event("new", "i1", START)])
     shards = prepare(url, tmp_path / "shards", chunk_rows=70)
     same(shards, log)
@@ -217,14 +222,7 @@ def test_events_that_did_not_reach_the_disk_are_taken_again_with_all_that_was_ma
     store, url, tmp_path, monkeypatch
 ):
     store.append(some_events())
-
-    def fails(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as broken:
-        broken.setattr(sys.modules["foldin.data.shards.prepare"], "write_blocks", fails)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(url, tmp_path / "shards", chunk_rows=70)
+    interrupted(url, tmp_path / "shards", monkeypatch)
     (part, *_) = sorted((tmp_path / "shards.partial" / "source").glob("*.parquet"))
     part.write_bytes(part.read_bytes()[:-9])
     store.append([Event("a first one", f"i{k}", START + k) for k in range(100)])

@@ -13,7 +13,6 @@ from foldin.tensors import Array, Bool, Float32, Int32, Int64, UInt8
 
 __all__ = ["Events", "arranged", "repeats_text"]
 
-
 _CACHED = 1 << 17  # events that are compared in the processor's cache
 
 

@@ -26,7 +26,6 @@ from foldin.tensors import Array
 __all__ = ["Chunk", "mapped", "write_chunk", "write_pieces"]
 
 _ARRAYS = ("users", "items", "keys", "times", "kinds", "values", "places")
-
 _DAY = 86_400
 
 

@@ -17,7 +17,6 @@ from foldin.tensors import Array, Bool, Int32, Int64
 
 __all__ = ["Dictionary", "Ids", "dictionaries"]
 
-
 _DENSE_RANGE = 1 << 25  # a table of 256 MB at most
 
 

@@ -87,9 +87,8 @@ def write_partition(chunk: Chunk, ids: Ids, kinds: tuple[str, ...] | None, block
         events = _write_events(events, of_users, of_items, piece, folder)
         edges = blocks.edges
     else:
-        edges = np.searchsorted(
-            np.maximum.accumulate(of_users), blocks.edges
-        )  # those without events: as the one before
+        # In order, but for users without events, who get the code of the one before.
+        edges = np.searchsorted(np.maximum.accumulate(of_users), blocks.edges)
         np.save(folder / "users.npy", of_users)
     np.save(folder / "items.npy", of_items)
     if kinds is not None and (names := chunk.about["kinds"]) is not None:
