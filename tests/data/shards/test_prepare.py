@@ -198,7 +198,7 @@ def test_damage_is_found(tmp_path):
     content[200] ^= 1
     (shards / "times.npy").write_bytes(content)
     open_shards(shards)
-    with pytest.raises(DataError, match=r"times.npy: damaged: its SHA-256"):
+    with pytest.raises(DataError, match=r"times.npy: damaged: its BLAKE2b"):
         open_shards(shards, verify=True)
     (shards / "times.npy").write_bytes(content[:-8])
     with pytest.raises(DataError, match=r"times.npy: [\d,]+ bytes instead of [\d,]+: cut short or changed"):

@@ -14,7 +14,7 @@ from foldin.files import write_json
 __all__ = ["ARRAY_NAMES", "MANIFEST", "Manifest", "digest", "read_manifest", "write_manifest"]
 
 MANIFEST = "manifest.json"
-FORMAT, VERSION = "foldin shards", 1
+FORMAT, VERSION = "foldin shards", 2
 # The arrays of `Histories`, each a `.npy` file where the log has it.
 ARRAY_NAMES = ("items", "offsets", "times", "kinds", "values")
 _BLOCK = 1 << 22
@@ -39,13 +39,13 @@ class Manifest:
             DataError: a file is damaged; the message gives it.
         """
         for name, about in self.content["files"].items():
-            if digest(self.folder / name) != about["sha256"]:
-                raise DataError(f"{self.folder / name}: damaged: its SHA-256 differs from that in {MANIFEST}")
+            if digest(self.folder / name) != about["blake2b"]:
+                raise DataError(f"{self.folder / name}: damaged: its BLAKE2b digest differs from that in {MANIFEST}")
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    found = hashlib.sha256()
+    """BLAKE2b of a file, in hexadecimal: half the time of SHA-256."""
+    found = hashlib.blake2b()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             found.update(block)
@@ -66,7 +66,7 @@ def write_manifest(folder: Path, histories: Histories, workers: int, **content: 
         fingerprint = pool.submit(histories.fingerprint)
         digests = pool.map(digest, paths)
         files = {
-            one.name: {"bytes": one.stat().st_size, "sha256": found} for one, found in zip(paths, digests, strict=True)
+            one.name: {"bytes": one.stat().st_size, "blake2b": found} for one, found in zip(paths, digests, strict=True)
         }
     sizes = {"users": len(histories), "items": histories.n_items, "events": histories.n_events}
     about = {"format": FORMAT, "version": VERSION, **sizes, "fingerprint": fingerprint.result(), **content}
