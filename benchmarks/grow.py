@@ -1,13 +1,14 @@
 """Growing: seconds an event and memory, of preparing a log and of training on it, at 10, 30, 100 and 300 million events.
 
-python benchmarks/grow.py                                 everything: hours, and 60 GB of disk for 300 million events
+python benchmarks/grow.py                                 everything: an hour, and 15 GB of disk for 300 million events
 python benchmarks/grow.py --events 10,30 --models ease    only these, in millions of events
 
 The logs are synthetic: users of 50 events on average, items by a power law, times within a year, in files of ten million rows by
 time. Preparing (`foldin data prepare`) is compared with Polars, which reads the same files and counts users and items, by
 turns, up to `--repeated` million events `--rounds` times: the pair of the median ratio is kept.
 
-Every training is a process of its own, on the whole log mapped from disk. Models trained by gradients are timed over the first
+Every training is a process of its own, on the whole log mapped from disk; the logs take turns, `--turns` times, and the least
+time is kept, since what else runs on a machine only adds to it. Models trained by gradients are timed over the first
 `--sample` million events of the first epoch; the others, whose epoch is a full pass, over one epoch. `anonymous` is the largest
 `RssAnon` of the process, which has no mapped pages in it, less that before the log is opened. EASE has `--linear-items` items,
 the others `--items`. `growth` of a model is its largest seconds an event over its smallest, and the range of its anonymous
@@ -130,6 +131,27 @@ def trained(shards: Path, name: str, sample: int) -> dict[str, float]:
     return {"seconds": seconds, "events": events, "anonymous": watch.end()}
 
 
+def of_preparing(itself: list[Any], folder: Path, events: int, items: int, rounds: int) -> dict[str, Any]:
+    """Make a log and its shards; Polars and `prepare` by turns, the pair of the median ratio."""
+    pairs, names = list[list[Any]](), ("polars", "prepare")
+    (folder / "files").mkdir(parents=True)
+    make(folder / "files", events, items)
+    for _ in range(rounds):
+        shutil.rmtree(folder / "shards", ignore_errors=True)
+        pairs.append([child(*itself, "--child", what, "--where", folder) for what in names])
+    shutil.rmtree(folder / "files")
+    pairs.sort(key=lambda pair: pair[0]["seconds"] / pair[1]["seconds"])
+    return dict(zip(names, pairs[len(pairs) // 2], strict=True))
+
+
+def best_of(found: dict[str, float], before: dict[str, float] | None) -> dict[str, float]:
+    """The quicker of two trainings, with the larger memory of both."""
+    if before is None:
+        return found
+    quicker = min(found, before, key=lambda one: one["seconds"] / one["events"])
+    return {**quicker, "anonymous": max(found["anonymous"], before["anonymous"])}
+
+
 def main() -> None:
     options = arguments(
         __doc__,
@@ -145,8 +167,9 @@ def main() -> None:
         sample=2.0,
         rounds=5,
         repeated=30.0,
+        turns=3,
         scratch="",
-        tiny={"events": "0.02,0.04", "items": 200, "linear_items": 100, "sample": 0.005, "rounds": 2},
+        tiny={"events": "0.02,0.04", "items": 200, "linear_items": 100, "sample": 0.005, "rounds": 2, "turns": 1},
     )
     torch.set_num_threads(options.threads)
     if options.child:
@@ -157,30 +180,29 @@ def main() -> None:
         }
         print(json.dumps(found.get(options.child, lambda: trained(folder / "shards", options.child, sample))()))
         return
-    models, rows = options.models.split(","), {}
+    models = options.models.split(",")
     itself = [sys.executable, __file__, "--threads", options.threads, "--sample", options.sample]
     itself += ["--tiny"] if options.tiny else []
-    for millions in map(float, options.events.split(",")):
-        row: dict[str, Any] = {}
-        for items, own in ((options.items, [m for m in models if m != "ease"]), (options.linear_items, ["ease"])):
-            if not set(own) & set(models):
-                continue
-            with tempfile.TemporaryDirectory(dir=options.scratch or None) as scratch:
-                folder = Path(scratch)
-                (folder / "files").mkdir()
-                make(folder / "files", round(1e6 * millions), items)
-                pairs = []
-                for _ in range(options.rounds if millions <= options.repeated else 1):
-                    shutil.rmtree(folder / "shards", ignore_errors=True)
-                    pairs.append([child(*itself, "--child", what, "--where", folder) for what in ("polars", "prepare")])
-                    print(f"{millions:g} M, Polars and prepare: {pairs[-1]}", file=sys.stderr, flush=True)
-                pairs.sort(key=lambda pair: pair[0]["seconds"] / pair[1]["seconds"])
-                row["polars"], row["prepare"] = pairs[len(pairs) // 2]
-                shutil.rmtree(folder / "files")
-                for name in own:
-                    row[name] = child(*itself, "--child", name, "--where", folder)
-                    print(f"{millions:g} M, {name}: {row[name]}", file=sys.stderr, flush=True)
-        rows[f"{millions:g}"] = row
+    rows: dict[str, dict[str, Any]] = {f"{size:g}": {} for size in map(float, options.events.split(","))}
+    linear = [name for name in models if name == "ease"]
+    for items, own in (
+        (options.items, [name for name in models if name not in linear]),
+        (options.linear_items, linear),
+    ):
+        if not own:
+            continue
+        with tempfile.TemporaryDirectory(dir=options.scratch or None) as scratch:
+            folders = {size: Path(scratch) / size for size in rows}
+            for size, folder in folders.items():
+                again = options.rounds if float(size) <= options.repeated else 1
+                rows[size] |= of_preparing(itself, folder, round(1e6 * float(size)), items, again)
+                print(f"{size} M: {rows[size]}", file=sys.stderr, flush=True)
+            for name in own:
+                for _ in range(options.turns):
+                    for size, folder in folders.items():
+                        found = child(*itself, "--child", name, "--where", folder)
+                        rows[size][name] = best_of(found, rows[size].get(name))
+                        print(f"{size} M, {name}: {found}", file=sys.stderr, flush=True)
     each = {name: [row[name]["seconds"] / row[name]["events"] for row in rows.values()] for name in models}
     memory = {name: [row[name]["anonymous"] for row in rows.values()] for name in models}
     write(

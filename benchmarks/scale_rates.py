@@ -18,6 +18,7 @@ from foldin.training import Progress, fit
 
 __all__ = ["Steps", "measured_rates", "rates_of"]
 
+_BLOCK = 1 << 18  # numbers that lazy Adam updates at once
 WIDTHS = (50, 100, 200, 400)
 FEW = (1, 16)  # users that are scored together: one, and those of a block over a million items
 
@@ -96,14 +97,26 @@ def fresh_rate(numbers: int) -> float:
     return 4.0 * numbers / seconds(lambda: torch.ones(numbers), 5)
 
 
-def row_rates(rows: int, width: int, taken: int, before: Callable[[], Any]) -> tuple[float, float]:
-    """Bytes of rows in random places of a large table that are gathered, and that are scattered into it."""
+def row_rates(rows: int, width: int, taken: int, before: Callable[[], Any]) -> dict[str, float]:
+    """Bytes of rows in random places of a large table that are gathered, that are scattered into it, and that are both.
+
+    Rows that are both are scattered back while their block is in the cache, as by an update of them.
+    """
     table, rng = torch.rand(rows, width), np.random.default_rng(0)
-    places = iter([torch.from_numpy(np.sort(rng.choice(rows, taken, replace=False))) for _ in range(12)])
-    gathered = seconds(lambda: table.index_select(0, next(places)), 5, before)
+    places = iter([torch.from_numpy(np.sort(rng.choice(rows, taken, replace=False))) for _ in range(18)])
     values = torch.rand(taken, width)
-    scattered = seconds(lambda: table.index_copy_(0, next(places), values), 5, before)
-    return 4.0 * taken * width / gathered, 4.0 * taken * width / scattered
+
+    def update() -> None:
+        for part in next(places).split(max(1, _BLOCK // width)):
+            table.index_copy_(0, part, table.index_select(0, part))
+
+    works = {
+        "gathered": lambda: table.index_select(0, next(places)),
+        "scattered": lambda: table.index_copy_(0, next(places), values),
+        "updated": update,
+    }
+    moved = {"gathered": 4.0, "scattered": 4.0, "updated": 8.0}
+    return {name: moved[name] * taken * width / seconds(work, 5, before) for name, work in works.items()}
 
 
 def key_rate(items: int, keys: int) -> float:
@@ -185,7 +198,6 @@ def measured_rates(scale: float) -> dict[str, Any]:
     large = max(1 << 14, round((1 << 26) * scale))
     cold = sweep(large)
     few, many = call_seconds(20, 2), call_seconds(500, 50)
-    gathered, scattered = row_rates(max(512, large // 200), 200, max(64, round(10_000 * scale)), cold)
     return {
         "products": {width: product_rate(width, 500, rows, cold) for width in WIDTHS},
         "scored": {users: scored_rate(200, users, max(512, round(1_000_000 * scale))) for users in FEW},
@@ -193,8 +205,7 @@ def measured_rates(scale: float) -> dict[str, Any]:
         "passes": pass_rate(),
         "memory": memory_rate(large),
         "fresh": fresh_rate(max(1 << 14, large // 4)),
-        "gathered": gathered,
-        "scattered": scattered,
+        **row_rates(max(512, large // 200), 200, max(64, round(10_000 * scale)), cold),
         "keys": key_rate(max(1000, round(200_000 * scale)), 25_000),
         "best": best_rate(16, max(1000, round(1_000_000 * scale))),
         "sparse": sparse_rate(max(100, round(20_000 * scale)), max(50, round(4_000 * scale))),

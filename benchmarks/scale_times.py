@@ -38,6 +38,7 @@ ELSA_ARRAYS = 28
 # and their sum 3, NAdam's 2; and the matrices that EASE makes beside the one that it inverts.
 ELSA_FRESH, EASE_FRESH = 13, 6
 NEGATIVES = 4096.0
+REUSED = 32 << 20  # bytes of an array up to which the C library gives memory again that was freed before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,8 @@ class Rates:
         fresh: bytes of new memory that are written for the first time.
         gathered: bytes of rows in random places of a large table that are gathered.
         scattered: bytes of rows that are written to random places of a large table.
+        updated: bytes of rows in random places of a large table that are gathered, and as many that are scattered back from the
+            cache.
         keys: keys that are made unique.
         best: scores of which the best are found.
         sparse: multiply-adds of a product of sparse matrices.
@@ -70,6 +73,7 @@ class Rates:
     fresh: float
     gathered: float
     scattered: float
+    updated: float
     keys: float
     best: float
     sparse: float
@@ -108,9 +112,22 @@ def lazy_adam_seconds(rates: Rates, rows: float, width: int, kind: str) -> float
     size. The gradient is copied before: as it reaches the optimizer, PyTorch no longer knows that its rows are in order.
     """
     each, moved = (4.0, 12.0) if kind == "sampled" else (2.0, 4.0)
-    places = moved * width * (1.0 / rates.gathered + 1.0 / rates.scattered)
-    copied = 2.0 * each * width / rates.memory + each * width / rates.fresh + 1.0 / rates.keys
-    return rows * (places + copied + LAZY_PASSES[kind] * width / rates.passes)
+    copied = 2.0 * rows * each * width / rates.memory + new_seconds(rates, rows * each * width)
+    updated = 2.0 * moved * width / rates.updated + LAZY_PASSES[kind] * width / rates.passes
+    return copied + rows * (updated + 1.0 / rates.keys)
+
+
+def new_seconds(rates: Rates, size: float) -> float:
+    """Writing so many bytes of an array that is made anew in each step: a large one is new memory of the system each time."""
+    return size / (rates.fresh if size > REUSED else rates.memory)
+
+
+def bag_seconds(rates: Rates, events: float, rows: float, width: int) -> float:
+    """A bag and its gradient without the rows that it writes: a row comes from the table once, then from the cache.
+
+    The gradient of each event is its user's vector, which stays in the cache too.
+    """
+    return 4.0 * width * rows / rates.gathered + 2.0 * width * events / rates.passes
 
 
 def step_seconds(rates: Rates, tables: Tables, shape: Shape) -> dict[str, float]:
@@ -121,9 +138,8 @@ def step_seconds(rates: Rates, tables: Tables, shape: Shape) -> dict[str, float]
     found = {"calls": rates.step, "events": shape.events * rates.event, "products": products}
     # After the products of the backward pass, the scores are read once more for the gradient of the biases.
     found["softmax"] = scores / rates.softmax + 4.0 * scores / rates.memory
-    # The bag reads a row of the table for each event. Its gradient sums a user's vector for each, and writes the rows of items.
     read = 4.0 * tables.read * shape.read_rows
-    found["bags"] = 8.0 * tables.read * shape.kept / rates.gathered + read / rates.scattered
+    found["bags"] = bag_seconds(rates, shape.kept, shape.read_rows, tables.read) + read / rates.scattered
     if tables.kind == "full":
         # In the gradient, the rows of the step before are zeroed.
         found["bags"] += read / rates.scattered
@@ -131,9 +147,9 @@ def step_seconds(rates: Rates, tables: Tables, shape: Shape) -> dict[str, float]
     # Rows of both tables are gathered; the gradient of the bag is written to zeros.
     each = 1.0 if tables.kind == "sampled" else 0.5
     taken = each * (read + 4.0 * tables.scored * shape.scored_rows)
-    found["bags"] += taken / rates.gathered + read / rates.fresh
+    found["bags"] += taken / rates.gathered + new_seconds(rates, read)
     if tables.kind == "bfloat16":  # vectors in single precision and gradients in bfloat16 are made of each other
-        found["bags"] += 3.0 * taken / rates.fresh
+        found["bags"] += 3.0 * new_seconds(rates, taken)
     # The items that are read and those that are scored are made unique.
     found["keys"] = (shape.kept + shape.events + NEGATIVES) / rates.keys
     found["adam"] = (
@@ -218,11 +234,11 @@ def elsa_step(rates: Rates, items: float, width: int, *, users: float, events: f
         rows: items among these.
     """
     products = 6.0 * items * width**2 + 6.0 * users * width**2
-    arrays = 4.0 * items * width * (ELSA_ARRAYS + NADAM_ARRAYS)
+    array = 4.0 * items * width
     return {
         "products": products / rates.of_products(width),
-        "passes": arrays / rates.memory + 4.0 * ELSA_FRESH * items * width / rates.fresh,
-        "bags": 4.0 * width * (2.0 * events / rates.gathered + rows / rates.scattered),
+        "passes": array * (ELSA_ARRAYS + NADAM_ARRAYS) / rates.memory + ELSA_FRESH * new_seconds(rates, array),
+        "bags": bag_seconds(rates, events, rows, width) + 4.0 * width * rows / rates.scattered,
         "events": events * rates.event,
         "calls": rates.step,
     }

@@ -22,6 +22,7 @@ except ImportError:  # a system without locks of files
 
 __all__ = [
     "FORMAT_VERSION",
+    "held",
     "locked",
     "read_tensors",
     "sync",
@@ -92,6 +93,30 @@ def locked(path: Path) -> Iterator[None]:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """A context that knows whether it alone holds the lock on a folder: it does not while another process or thread does.
+
+    The system releases the lock of a process that dies. On Windows nothing is locked.
+
+    Raises:
+        OSError: the folder cannot be opened.
+    """
+    if fcntl is None:
+        yield True
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

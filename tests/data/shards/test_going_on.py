@@ -119,7 +119,7 @@ def test_a_preparation_that_ended_after_its_shards_were_moved_begins_again(tmp_p
     left = tmp_path / "shards.partial"
     (left / ".begun.json.x7_1").write_text("{")  # as a kill while a file is written leaves it
     assert not (left / "begun.json").exists()  # removed before all others, of which a kill may leave any
-    (left / "blocks.json").unlink()
+    (left / "blocks.json").unlink(missing_ok=True)
     (tmp_path / "shards").rename(tmp_path / "elsewhere")
     same(prepare(path, tmp_path / "shards", chunk_rows=700), read_log(path))
     assert not (tmp_path / "shards.partial").exists()
@@ -151,3 +151,25 @@ def test_what_another_foldin_began_says_so(tmp_path):
     begun.write_text(json.dumps(content | {"later": 1}))
     with pytest.raises(DataError, match="begun with another later; remove this folder"):
         prepare(path, tmp_path / "shards")
+
+
+def test_one_preparation_of_a_folder_at_a_time(tmp_path):
+    path, shards = tmp_path / "log.parquet", tmp_path / "shards"
+    table().write_parquet(path)
+    refused = []
+
+    def progress(step: str, done: int, of: int) -> None:
+        if not refused:
+            with pytest.raises(DataError, match="shards: another process is preparing it") as found:
+                prepare(path, shards)
+            refused.append(found)
+
+    same(prepare(path, shards, progress=progress), read_log(path))
+    assert refused
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith("shards")] == ["shards"]
+
+
+def test_a_preparation_that_does_not_begin_leaves_no_folder(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.parquet"):
+        prepare(tmp_path / "nowhere.parquet", tmp_path / "shards")
+    assert not list(tmp_path.iterdir())

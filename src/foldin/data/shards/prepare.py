@@ -77,21 +77,30 @@ def prepare(
         options: as in `ReadOptions`.
 
     Raises:
-        DataError: the log cannot be used, as of `read_log`; `out` exists; a size is below 1; or what was interrupted began with
-            other arguments.
+        DataError: the log cannot be used, as of `read_log`; `out` exists, or another process prepares it; a size is below 1; or
+            what was interrupted began with other arguments.
     """
     for name, value in (("chunk_rows", chunk_rows), ("block_events", block_events), ("workers", workers)):
         if value < 1:
             raise DataError(f"{name}: {value}; a whole number of at least 1 was expected")
-    target, chosen, say = Path(out), ReadOptions(**options), progress or (lambda *_: None)
+    chosen, say = ReadOptions(**options), progress or (lambda *_: None)
     if chosen.weighting is not None:
         raise DataError(
             f"{path}: weights of events are decided when a model is trained; give them when the shards are read"
         )
-    if target.exists():
-        Workspace(target).tidy()
-        raise DataError(f"{target}: exists already; remove it, or name another folder")
+    target = Path(out)
     work, sizes = Workspace(target), _Sizes(chunk_rows, block_events, workers)
+    if not target.exists() or work.folder.exists():
+        with work.alone():
+            if not target.exists():
+                return _prepared(path, work, chosen, sizes, say)
+            work.tidy()
+    raise DataError(f"{target}: exists already; remove it, or name another folder")
+
+
+def _prepared(path: str | Path, work: Workspace, chosen: ReadOptions, sizes: "_Sizes", say: Progress) -> EventLog:
+    """The log that `prepare` gives, once it is certain that nobody else writes it."""
+    workers = sizes.workers
     origin = _origin(path, work, chosen, sizes, say)
     plan, chunks = _chunks(origin, work, chosen, sizes, say)
     report = plan.report
@@ -102,7 +111,7 @@ def prepare(
     users, items = ids.users, ids.items
     _some(report, users, items)
     kinds, report = _kinds(chunks, ids, plan, report)
-    blocks = blocks_of(users.counts, sizes.even(int(users.counts.sum()), block_events))
+    blocks = blocks_of(users.counts, sizes.even(int(users.counts.sum()), sizes.events))
 
     def partition(at: int) -> Partition:
         write = lambda folder: write_partition(chunks[at], ids, kinds, blocks, folder)
@@ -142,7 +151,7 @@ def prepare(
         report=asdict(log.report),
     )
     work.finish(shards.name)
-    return open_shards(target)
+    return open_shards(work.target)
 
 
 class _Sizes(NamedTuple):

@@ -6,11 +6,12 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from foldin.errors import DataError
-from foldin.files import sync, write_json
+from foldin.files import held, sync, write_json
 
 __all__ = ["Workspace", "in_order"]
 
@@ -31,8 +32,27 @@ class Workspace:
         self.target, self.folder = target, target.with_name(f"{target.name}.partial")
         self._seen: set[str] = set()  # parts that were made, or found to be whole
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """A context in which no other process and no other thread makes the same folder.
+
+        Raises:
+            DataError: another one does.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with held(self.folder) as own:
+                if not own:
+                    raise DataError(
+                        f"{self.target}: another process is preparing it; wait for it, or name another folder"
+                    )
+                yield
+        finally:
+            with suppress(OSError):  # it is not there, or is not empty
+                self.folder.rmdir()
+
     def begin(self, about: Mapping[str, Any]) -> None:
-        """Make the folder, or go on with what is there.
+        """Begin, or go on with what is there.
 
         Raises:
             DataError: what is there was begun from another file or with other options.
@@ -41,7 +61,6 @@ class Workspace:
         self.tidy()
         if not path.exists():
             self._clear()
-            self.folder.mkdir(parents=True)
             write_json(path, wanted)
             return
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -69,7 +88,11 @@ class Workspace:
 
     def _remove(self) -> None:
         (self.folder / "begun.json").unlink(missing_ok=True)  # first: a part of the rest is not to be gone on with
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for one in self.folder.iterdir() if self.folder.exists() else ():
+            if one.is_dir():
+                shutil.rmtree(one, ignore_errors=True)
+            else:
+                one.unlink(missing_ok=True)
 
     def part(self, name: str, write: Callable[[Path], None]) -> Path:
         """A folder that `write` fills, unless it is there already, whole.
