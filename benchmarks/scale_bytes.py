@@ -204,6 +204,8 @@ def autoencoder_anonymous(
         training += items * (12.0 + 8.0 + (8.0 if tables.kind == "bfloat16" else 0.0)) + 16.0 * items
         # Vectors of the rows and their gradients, twice for those that are read.
         training += 8.0 * shape.scored_rows * tables.scored + 12.0 * shape.read_rows * tables.read
+        if tables.kind == "bfloat16":  # both of these in either precision
+            training += 4.0 * (shape.scored_rows * tables.scored + shape.read_rows * tables.read)
     block = min(1024.0, max(1.0, BLOCK // (4.0 * items)), float(ranked)) if ranked else 0.0
     ranking = parts["weights"] + max(logits, 4.0 * block * items) + 24.0 * items * (ranked > 0)
     return base + max(building, training, ranking)

@@ -108,13 +108,11 @@ def adam_seconds(rates: Rates, parameters: float) -> float:
 def lazy_adam_seconds(rates: Rates, rows: float, width: int, kind: str) -> float:
     """Lazy Adam on some rows of a table.
 
-    In single precision, weights and two moments are gathered and scattered; in bfloat16, weights and first moments of half the
-    size. The gradient is copied before: as it reaches the optimizer, PyTorch no longer knows that its rows are in order.
+    In single precision, weights and two moments are gathered and scattered back; in bfloat16, weights and first moments of half
+    the size.
     """
-    each, moved = (4.0, 12.0) if kind == "sampled" else (2.0, 4.0)
-    copied = 2.0 * rows * each * width / rates.memory + new_seconds(rates, rows * each * width)
-    updated = 2.0 * moved * width / rates.updated + LAZY_PASSES[kind] * width / rates.passes
-    return copied + rows * (updated + 1.0 / rates.keys)
+    moved = 12.0 if kind == "sampled" else 4.0
+    return rows * width * (2.0 * moved / rates.updated + LAZY_PASSES[kind] / rates.passes)
 
 
 def new_seconds(rates: Rates, size: float) -> float:

@@ -204,6 +204,7 @@ IDLE = {
     "fresh": 1e30,
     "gathered": 1e30,
     "scattered": 1e30,
+    "updated": 1e30,
     "keys": 1e30,
 }
 IDLE |= {"best": 1e30, "sparse": 1e30, "inverse": 1e30, "step": 0.0, "event": 0.0, "list": 0.0, "scored": {1: 1e30}}
@@ -251,6 +252,21 @@ def test_rates_act_where_they_should(sizes, exchange, times):
     assert shared == pytest.approx(4.0 * exchange.dense_exchange(tables))
     assert times.shared_sum(memory, 90.0, 3) == pytest.approx(60.0 * 3 + 30.0 * 7)
     assert times.ease_seconds(times.Rates(products={5: 1.0}, **{**IDLE, "inverse": 2.0}), 10, 7.0)["inverse"] == 500.0
+
+
+def test_rows_and_new_memory(times):
+    """A bag gathers a row once however many events it has; only large arrays are new memory in each step."""
+    gathered = times.Rates(products={5: 1e30}, **{**IDLE, "gathered": 1.0})
+    assert times.bag_seconds(gathered, 36.0, 30.0, 10) == pytest.approx(1200.0)
+    cached = times.Rates(products={5: 1e30}, **{**IDLE, "passes": 1.0})
+    assert times.bag_seconds(cached, 36.0, 30.0, 10) == pytest.approx(720.0)
+    fresh = times.Rates(products={5: 1e30}, **{**IDLE, "fresh": 1.0})
+    assert times.new_seconds(fresh, times.REUSED) < 1e-9
+    assert times.new_seconds(fresh, times.REUSED + 1.0) == pytest.approx(times.REUSED + 1.0)
+    # Weights and two moments of a row are gathered and scattered back.
+    updated = times.Rates(products={5: 1e30}, **{**IDLE, "updated": 1.0})
+    assert times.lazy_adam_seconds(updated, 30.0, 10, "sampled") == pytest.approx(2 * 12.0 * 300)
+    assert times.lazy_adam_seconds(updated, 30.0, 10, "bfloat16") == pytest.approx(2 * 4.0 * 300)
 
 
 def test_a_list_of_one_reads_the_table(times):
