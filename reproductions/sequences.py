@@ -1,13 +1,15 @@
 """SASRec with each mixer of its blocks: Amazon Beauty and MovieLens-1M (last-out).
 
 python reproductions/sequences.py                                                    both logs, three seeds
-python reproductions/sequences.py --sets ml-1m --mixers attention,gated --seeds 1    a part of it
+python reproductions/sequences.py --sets ml-1m --mixers gated --test 0    a part of it, on validation; another command adds to it
 
 Full ranking, seen items excluded. One target a user, so that HR@10 is recall@10. All settings but those of the mixer are those of
 `reproductions/sasrec.py`. Validation chooses by NDCG@10: the settings of each mixer with one seed, then the mixer by its
-mean over the seeds. The test users are looked at once, at the end: by attention, and by the chosen mixer.
+mean over the seeds. The test users are looked at once, at the end: by attention, and by the chosen mixer. What was validated by
+earlier commands with as many seeds and the same settings is taken from the result that is there.
 """
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -89,6 +91,14 @@ def validation_of(split: Split, tried: Mapping[str, Sequence[Mapping[str, Any]]]
     return found
 
 
+def validated_before(path: Path, name: str, grids: Mapping[str, Sequence[Any]], seeds: int) -> dict[str, Any]:
+    """What an earlier command found on a log: the mixers whose trials were those of today's grids, with as many seeds."""
+    reports = json.loads(path.read_text(encoding="utf-8"))["reports"] if path.exists() else {}
+    before = reports.get(name, {}).get("validation", {})
+    same = lambda mixer, one: [trial["settings"] for trial in one["trials"]] == list(grids.get(mixer, ()))
+    return {mixer: one for mixer, one in before.items() if len(one["by_seed"]) == seeds and same(mixer, one)}
+
+
 def main() -> None:
     options = arguments(
         __doc__,
@@ -98,12 +108,20 @@ def main() -> None:
         mixers=",".join(MIXERS),
         seeds=3,
         epochs=0,
+        test=1,
         tiny={"seeds": 1},
     )
     for name in options.sets.split(","):
         split = split_of(name, options.data)
-        tried = shrunk(grids(name, options.mixers.split(","), options.epochs), options)
-        validation = validation_of(split, tried, options.seeds)
+        every = shrunk(grids(name, list(MIXERS), options.epochs), options)
+        validation = validated_before(options.json, name, every, options.seeds)
+        asked = [f"sasrec {mixer}" for mixer in options.mixers.split(",")]
+        tried = {mixer: every[mixer] for mixer in asked if mixer not in validation}
+        for mixer, grid in tried.items():
+            validation |= validation_of(split, {mixer: grid}, options.seeds)
+            keep(options, "sequences", {name: ({}, {"validation": validation})}, PAPER)
+        if not options.test:
+            continue
         best = max(validation, key=lambda mixer: validation[mixer]["ndcg@10"])
         compared = [mixer for mixer in ("sasrec attention", best) if mixer in validation]
         figures, report = table(

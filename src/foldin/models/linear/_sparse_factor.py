@@ -16,6 +16,7 @@ Source: schafer2021, theorem 2.1.
 import numpy as np
 import torch
 
+from foldin.kernels.threads import on_threads, thread_count
 from foldin.models.linear._sparse_gram import SparseGram
 from foldin.tensors import Array, Float, Float32, Float64, Int64, Tensor
 
@@ -27,13 +28,14 @@ _LEAST = 0.999  # of the least pivot, by rounding
 
 
 def _block(width: int) -> int:
-    return max(1, _BLOCK_BYTES // (8 * width**2))
+    """Rows that a thread computes at once."""
+    return max(1, _BLOCK_BYTES // (8 * width**2 * thread_count()))
 
 
 def factor_bytes(n_items: int, n_neighbors: int) -> float:
     """Memory that `factor_rows` needs besides its arguments, in bytes: the matrices of a block, their factors and copies."""
     width = 1 + min(CANDIDATES * n_neighbors, n_items)
-    return 6.0 * 8.0 * _block(width) * width**2
+    return 6.0 * 8.0 * thread_count() * _block(width) * width**2
 
 
 def factor_rows(
@@ -47,11 +49,15 @@ def factor_rows(
     neighbors = np.full((stop - start, n_neighbors), -1, dtype=np.int64)
     weights, diagonal = np.zeros((stop - start, n_neighbors), dtype=np.float32), np.zeros(stop - start, np.float32)
     n_tried = CANDIDATES * n_neighbors
-    for first, last in _ranges(start, stop, len(gram.head), _block(1 + min(n_tried, len(gram.order)))):
+
+    def block(places: tuple[int, int]) -> None:
+        first, last = places
         tried = gram.strongest(first, last, min(n_tried, max(1, last - 1)))
         own = slice(first - start, last - start)
         with np.errstate(over="ignore"):  # infinity in single precision
             neighbors[own], weights[own], diagonal[own] = _rows(gram, np.arange(first, last), tried, n_neighbors)
+
+    on_threads(block, _ranges(start, stop, len(gram.head), _block(1 + min(n_tried, len(gram.order)))))
     return neighbors, weights, diagonal
 
 

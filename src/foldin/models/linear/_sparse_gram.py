@@ -78,33 +78,36 @@ class SparseGram:
     def among(self, places: Int64[Array, "block m"]) -> Float64[Array, "block m m"]:
         """The entries of XᵀX between the places of each row, with zeros on the diagonals, where there is none, and for −1."""
         first, found = len(self.head), np.zeros((*places.shape, places.shape[1]))
-        inside = (places >= 0) & (places < first)
-        if inside.any():
-            at = np.where(inside, places, 0)
-            both = inside[:, :, None] & inside[:, None, :]
-            found = np.where(both, self.head[at[:, :, None], at[:, None, :]], found)
+        for matrix, taken in zip(found, places, strict=True):
+            inside = np.flatnonzero((taken >= 0) & (taken < first))
+            own = taken[inside]
+            matrix[inside[:, None], inside] = self.head[own[:, None], own]
         self._enter(found, places)
         found[:, np.arange(places.shape[1]), np.arange(places.shape[1])] = 0.0
         return found
 
     def _enter(self, found: Float64[Array, "block m m"], places: Int64[Array, "block m"]) -> None:
         """Write the entries of the later places among the others of their row."""
-        first, stands = len(self.head), np.full(len(self.order), -1, dtype=np.int32)
+        first = len(self.head)
+        # Where a place stands in a row of `places`: a small table, since its entries are read in no order.
+        stands = np.full(len(self.order), -1, dtype=np.int16 if places.shape[1] < 1 << 15 else np.int32)
         for matrix, taken in zip(found, places, strict=True):
             later = np.flatnonzero(taken >= first)
             if len(later) == 0:
                 continue
-            starts = self.offsets[taken[later] - first]
-            lengths = self.offsets[taken[later] - first + 1] - starts
-            at, there = gather_ranges(starts, lengths), np.flatnonzero(taken >= 0)
-            if self.limits[taken[later] - first].any():
+            own, there = taken[later] - first, np.flatnonzero(taken >= 0)
+            if self.limits[own].any():
                 self._estimate(matrix, taken, later, there)
+            starts, stops = self.offsets[own], self.offsets[own + 1]
             stands[taken[there]] = there
-            other = stands[self.places[at]]
+            entries = [self.places[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+            other = stands[np.concatenate(entries)]
             stands[taken[there]] = -1
-            both = other >= 0
-            own, other = np.repeat(later, lengths)[both], other[both]
-            matrix[own, other] = matrix[other, own] = self.values[at[both]]
+            both, ends = np.flatnonzero(other >= 0), np.cumsum(stops - starts)
+            which = np.searchsorted(ends, both, side="right")
+            values = self.values[both + (stops - ends)[which]]
+            row, column = later[which], other[both]
+            matrix[row, column] = matrix[column, row] = values
 
     def _estimate(
         self,
