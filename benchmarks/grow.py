@@ -194,8 +194,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=options.scratch or None) as scratch:
             folders = {size: Path(scratch) / size for size in rows}
             for size, folder in folders.items():
-                again = options.rounds if float(size) <= options.repeated else 1
-                rows[size] |= of_preparing(itself, folder, round(1e6 * float(size)), items, again)
+                again = options.rounds if float(size) <= options.repeated and not rows[size] else 1
+                found = of_preparing(itself, folder, round(1e6 * float(size)), items, again)
+                rows[size] = {**found, **rows[size]}  # of two logs of a size, the times of the first
                 print(f"{size} M: {rows[size]}", file=sys.stderr, flush=True)
             for name in own:
                 for _ in range(options.turns):
@@ -212,6 +213,9 @@ def main() -> None:
             "items": options.items,
             "linear_items": options.linear_items,
             "sample": options.sample,
+            "rounds": options.rounds,
+            "repeated": options.repeated,
+            "turns": options.turns,
             "models": SETTINGS,
         },
         figures={

@@ -204,7 +204,7 @@ def autoencoder_anonymous(
         training += items * (12.0 + 8.0 + (8.0 if tables.kind == "bfloat16" else 0.0)) + 16.0 * items
         # Vectors of the rows and their gradients, twice for those that are read.
         training += 8.0 * shape.scored_rows * tables.scored + 12.0 * shape.read_rows * tables.read
-        if tables.kind == "bfloat16":  # both of these in either precision
+        if tables.kind == "bfloat16":  # the vectors and the gradients in bfloat16 as well
             training += 4.0 * (shape.scored_rows * tables.scored + shape.read_rows * tables.read)
     block = min(1024.0, max(1.0, BLOCK // (4.0 * items)), float(ranked)) if ranked else 0.0
     ranking = parts["weights"] + max(logits, 4.0 * block * items) + 24.0 * items * (ranked > 0)
@@ -236,7 +236,7 @@ def sansa_bytes(items: float, neighbors: int, pairs: float) -> dict[str, float]:
     entries = min(pairs, float(KEPT * neighbors) * (items - head))
     gram = 4.0 * head**2 + 8.0 * entries
     width = 1 + min(2 * neighbors, items)
-    factor = 48.0 * max(1.0, BLOCK // (8 * width**2)) * width**2
+    factor = 48.0 * max(4.0, BLOCK // (8 * width**2)) * width**2
     product = PAIR_BYTES * min(pairs, 2.0 * (1 << 24))
     tensors = items * (8.0 * neighbors + 8.0)
     return {"factor": tensors, "co-occurrences": gram, "training": gram + product + factor + 24.0 * items * neighbors}

@@ -137,7 +137,9 @@ def step_seconds(rates: Rates, tables: Tables, shape: Shape) -> dict[str, float]
     # After the products of the backward pass, the scores are read once more for the gradient of the biases.
     found["softmax"] = scores / rates.softmax + 4.0 * scores / rates.memory
     read = 4.0 * tables.read * shape.read_rows
-    found["bags"] = bag_seconds(rates, shape.kept, shape.read_rows, tables.read) + read / rates.scattered
+    # The rows of sampled tables are gathered before, below.
+    gathered = shape.read_rows if tables.kind == "full" else 0.0
+    found["bags"] = bag_seconds(rates, shape.kept, gathered, tables.read) + read / rates.scattered
     if tables.kind == "full":
         # In the gradient, the rows of the step before are zeroed.
         found["bags"] += read / rates.scattered
@@ -147,7 +149,8 @@ def step_seconds(rates: Rates, tables: Tables, shape: Shape) -> dict[str, float]
     taken = each * (read + 4.0 * tables.scored * shape.scored_rows)
     found["bags"] += taken / rates.gathered + new_seconds(rates, read)
     if tables.kind == "bfloat16":  # vectors in single precision and gradients in bfloat16 are made of each other
-        found["bags"] += 3.0 * new_seconds(rates, taken)
+        arrays = (read, 4.0 * tables.scored * shape.scored_rows)
+        found["bags"] += sum(new_seconds(rates, one) + new_seconds(rates, 0.5 * one) for one in arrays)
     # The items that are read and those that are scored are made unique.
     found["keys"] = (shape.kept + shape.events + NEGATIVES) / rates.keys
     found["adam"] = (
@@ -232,10 +235,10 @@ def elsa_step(rates: Rates, items: float, width: int, *, users: float, events: f
         rows: items among these.
     """
     products = 6.0 * items * width**2 + 6.0 * users * width**2
-    array = 4.0 * items * width
+    array, known = 4.0 * items * width, ELSA_ARRAYS + NADAM_ARRAYS - ELSA_FRESH
     return {
         "products": products / rates.of_products(width),
-        "passes": array * (ELSA_ARRAYS + NADAM_ARRAYS) / rates.memory + ELSA_FRESH * new_seconds(rates, array),
+        "passes": array * known / rates.memory + ELSA_FRESH * new_seconds(rates, array),
         "bags": bag_seconds(rates, events, rows, width) + 4.0 * width * rows / rates.scattered,
         "events": events * rates.event,
         "calls": rates.step,

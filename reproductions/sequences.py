@@ -91,12 +91,17 @@ def validation_of(split: Split, tried: Mapping[str, Sequence[Mapping[str, Any]]]
     return found
 
 
+def before(path: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(figures, report) of a log that were kept."""
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"figures": {}, "reports": {}}
+    return content["figures"].get(name, {}), content["reports"].get(name, {})
+
+
 def validated_before(path: Path, name: str, grids: Mapping[str, Sequence[Any]], seeds: int) -> dict[str, Any]:
     """What an earlier command found on a log: the mixers whose trials were those of today's grids, with as many seeds."""
-    reports = json.loads(path.read_text(encoding="utf-8"))["reports"] if path.exists() else {}
-    before = reports.get(name, {}).get("validation", {})
+    found = before(path, name)[1].get("validation", {})
     same = lambda mixer, one: [trial["settings"] for trial in one["trials"]] == list(grids.get(mixer, ()))
-    return {mixer: one for mixer, one in before.items() if len(one["by_seed"]) == seeds and same(mixer, one)}
+    return {mixer: one for mixer, one in found.items() if len(one["by_seed"]) == seeds and same(mixer, one)}
 
 
 def main() -> None:
@@ -119,9 +124,12 @@ def main() -> None:
         tried = {mixer: every[mixer] for mixer in asked if mixer not in validation}
         for mixer, grid in tried.items():
             validation |= validation_of(split, {mixer: grid}, options.seeds)
-            keep(options, "sequences", {name: ({}, {"validation": validation})}, PAPER)
+            figures, report = before(options.json, name)
+            report["validation"] = {**report.get("validation", {}), **validation}
+            keep(options, "sequences", {name: (figures, report)}, PAPER)
         if not options.test:
             continue
+        every_mixer = {**before(options.json, name)[1].get("validation", {}), **validation}
         best = max(validation, key=lambda mixer: validation[mixer]["ndcg@10"])
         compared = [mixer for mixer in ("sasrec attention", best) if mixer in validation]
         figures, report = table(
@@ -133,7 +141,7 @@ def main() -> None:
             metrics=METRICS,
             every_seed=compared,
         )
-        keep(options, "sequences", {name: (figures, report | {"validation": validation, "chosen": best})}, PAPER)
+        keep(options, "sequences", {name: (figures, report | {"validation": every_mixer, "chosen": best})}, PAPER)
 
 
 if __name__ == "__main__":

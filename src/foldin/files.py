@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 2
+_NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def sync(path: Path) -> None:
@@ -99,22 +100,28 @@ def locked(path: Path) -> Iterator[None]:
 def held(folder: Path) -> Iterator[bool]:
     """A context that knows whether it alone holds the lock on a folder: it does not while another process or thread does.
 
-    The system releases the lock of a process that dies. On Windows nothing is locked.
+    The system releases the lock of a process that dies. On Windows, and on file systems that have no locks of folders (NFS),
+    nothing is locked.
 
     Raises:
-        OSError: the folder cannot be opened.
+        FileNotFoundError: the folder is not there, or was removed meanwhile.
+        OSError: it cannot be opened.
     """
     if fcntl is None:
         yield True
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor, alone = os.open(folder, os.O_RDONLY), True
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
-            return
-        yield True
+            alone = False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        if not os.path.samestat(os.fstat(descriptor), folder.stat()):
+            raise FileNotFoundError(errno.ENOENT, "was removed and made again", str(folder))
+        yield alone
     finally:
         os.close(descriptor)
 

@@ -1,5 +1,6 @@
 """A preparation that ended early goes on where it was, with nothing that is damaged or of another one."""
 
+import errno
 import json
 
 import pytest
@@ -159,17 +160,35 @@ def test_one_preparation_of_a_folder_at_a_time(tmp_path):
     refused = []
 
     def progress(step: str, done: int, of: int) -> None:
-        if not refused:
+        for _ in range(2):
             with pytest.raises(DataError, match="shards: another process is preparing it") as found:
                 prepare(path, shards)
             refused.append(found)
+        assert (tmp_path / "shards.partial").is_dir()
 
     same(prepare(path, shards, progress=progress), read_log(path))
     assert refused
+    (tmp_path / "shards.partial").mkdir()
+    with pytest.raises(DataError, match="shards: exists already"):
+        prepare(path, shards)
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith("shards")] == ["shards"]
 
 
 def test_a_preparation_that_does_not_begin_leaves_no_folder(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.parquet"):
-        prepare(tmp_path / "nowhere.parquet", tmp_path / "shards")
+        prepare(tmp_path / "nowhere.parquet", tmp_path / "a" / "b" / "shards")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("number", "works"), [(errno.EBADF, True), (errno.EIO, False)])
+def test_a_file_system_without_locks_of_folders_locks_nothing(number, works, tmp_path, monkeypatch):
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(number, "as NFS answers")
+
+    table().write_parquet(tmp_path / "log.parquet")
+    monkeypatch.setattr("foldin.files.fcntl.flock", refuse)
+    if works:
+        same(prepare(tmp_path / "log.parquet", tmp_path / "shards"), read_log(tmp_path / "log.parquet"))
+    else:
+        with pytest.raises(OSError, match="as NFS answers"):
+            prepare(tmp_path / "log.parquet", tmp_path / "shards")

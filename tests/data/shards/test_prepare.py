@@ -1,5 +1,8 @@
 """Shards hold the log that `read_log` gives, whatever the sizes of chunks and blocks."""
 
+import hashlib
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -198,7 +201,7 @@ def test_damage_is_found(tmp_path):
     content[200] ^= 1
     (shards / "times.npy").write_bytes(content)
     open_shards(shards)
-    with pytest.raises(DataError, match=r"times.npy: damaged: its BLAKE2b"):
+    with pytest.raises(DataError, match=r"times.npy: damaged: its blake2b differs"):
         open_shards(shards, verify=True)
     (shards / "times.npy").write_bytes(content[:-8])
     with pytest.raises(DataError, match=r"times.npy: [\d,]+ bytes instead of [\d,]+: cut short or changed"):
@@ -244,3 +247,20 @@ def test_chunks_and_blocks_keep_all_workers_busy(workers, chunks, tmp_path):
     same(found, read_log(path))
     assert totals[f"reading {path}"] == totals["events by user"] == chunks
     assert chunks <= totals["events in order"] <= chunks + 1  # blocks have whole users
+
+
+def test_shards_with_digests_of_the_first_version_are_read(tmp_path):
+    table().write_parquet(tmp_path / "log.parquet")
+    shards = tmp_path / "shards"
+    prepare(tmp_path / "log.parquet", shards)
+    content = json.loads((shards / "manifest.json").read_text(encoding="utf-8"))
+    for name, about in content["files"].items():
+        del about["blake2b"]
+        about["sha256"] = hashlib.sha256((shards / name).read_bytes()).hexdigest()
+    content["version"] = 1
+    (shards / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    same(open_shards(shards, verify=True), read_log(tmp_path / "log.parquet"))
+    content["files"]["items.npy"]["sha256"] = "0"
+    (shards / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match=r"items.npy: damaged: its sha256 differs"):
+        open_shards(shards, verify=True)

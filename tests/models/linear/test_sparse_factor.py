@@ -161,3 +161,15 @@ def test_a_log_of_which_entries_are_left_out_has_small_coefficients(monkeypatch)
     gram = gram_of(train, n_kept=4)
     W = factor(gram, 4)
     assert np.abs(W / W.diagonal()[:, None] * gram.norms / gram.norms[:, None]).max() <= 1.0 + 1e-6
+
+
+def test_threads_compute_the_rows_of_one(set_threads, monkeypatch):
+    monkeypatch.setattr(_sparse_gram, "_HEAD", 4)
+    monkeypatch.setattr(_sparse_factor, "_BLOCK_BYTES", 8)
+    monkeypatch.setattr(_sparse_factor, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(_sparse_factor, "_TURNS", 2)
+    gram = gram_of(log(), n_kept=3)
+    alone = factor_rows(gram, 0, ITEMS, 4)
+    set_threads(2)
+    for one, other in zip(factor_rows(gram, 0, ITEMS, 4), alone, strict=True):
+        assert (one == other).all()

@@ -6,7 +6,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,17 +39,21 @@ class Workspace:
         Raises:
             DataError: another one does.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with held(self.folder) as own:
-                if not own:
-                    raise DataError(
-                        f"{self.target}: another process is preparing it; wait for it, or name another folder"
-                    )
+        made = [one for one in self.folder.parents if not one.exists()]
+        with ExitStack() as stack:
+            while True:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):  # removed since then by the process that had it
+                    own = stack.enter_context(held(self.folder))
+                    break
+            if not own:
+                raise DataError(f"{self.target}: another process is preparing it; wait for it, or name another folder")
+            try:
                 yield
-        finally:
-            with suppress(OSError):  # it is not there, or is not empty
-                self.folder.rmdir()
+            finally:  # while nobody else can have begun in it
+                for one in (self.folder, *made):
+                    with suppress(OSError):  # it is not there, or is not empty
+                        one.rmdir()
 
     def begin(self, about: Mapping[str, Any]) -> None:
         """Begin, or go on with what is there.
@@ -88,11 +92,14 @@ class Workspace:
 
     def _remove(self) -> None:
         (self.folder / "begun.json").unlink(missing_ok=True)  # first: a part of the rest is not to be gone on with
-        for one in self.folder.iterdir() if self.folder.exists() else ():
+        found = list(self.folder.iterdir()) if self.folder.exists() else []
+        # The state is the last: by it, a later call knows what is left here.
+        for one in sorted(found, key=lambda one: (one.name == _STATE, one.is_file())):
             if one.is_dir():
                 shutil.rmtree(one, ignore_errors=True)
             else:
-                one.unlink(missing_ok=True)
+                with suppress(OSError):
+                    one.unlink()
 
     def part(self, name: str, write: Callable[[Path], None]) -> Path:
         """A folder that `write` fills, unless it is there already, whole.

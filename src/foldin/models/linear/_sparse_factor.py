@@ -24,12 +24,14 @@ __all__ = ["CANDIDATES", "factor_bytes", "factor_rows"]
 
 CANDIDATES = 2  # times as many neighbors are tried as kept
 _BLOCK_BYTES = 64 << 20
+_LEAST_ROWS = 4  # for which a table of all items is made
+_TURNS = 8  # blocks of each thread between which others may use BLAS
 _LEAST = 0.999  # of the least pivot, by rounding
 
 
 def _block(width: int) -> int:
     """Rows that a thread computes at once."""
-    return max(1, _BLOCK_BYTES // (8 * width**2 * thread_count()))
+    return max(_LEAST_ROWS, _BLOCK_BYTES // (8 * width**2 * thread_count()))
 
 
 def factor_bytes(n_items: int, n_neighbors: int) -> float:
@@ -57,7 +59,10 @@ def factor_rows(
         with np.errstate(over="ignore"):  # infinity in single precision
             neighbors[own], weights[own], diagonal[own] = _rows(gram, np.arange(first, last), tried, n_neighbors)
 
-    on_threads(block, _ranges(start, stop, len(gram.head), _block(1 + min(n_tried, len(gram.order)))))
+    blocks = _ranges(start, stop, len(gram.head), _block(1 + min(n_tried, len(gram.order))))
+    together = _TURNS * thread_count()
+    for at in range(0, len(blocks), together):
+        on_threads(block, blocks[at : at + together])
     return neighbors, weights, diagonal
 
 
