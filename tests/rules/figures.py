@@ -28,7 +28,6 @@ LONG: dict[str, str] = {
     "cli/recommend.py::command": "a signature of 16 options and their help",
     "cli/serve.py::command": "a signature of 15 options and their help",
     "cli/tune.py::command": "a signature of 14 options and their help",
-    "data/shards/prepare.py::prepare": "a docstring of 8 arguments, and the steps in their order",
     "data/splits/given.py::read_given": "two layouts of a folder that share all but their last step",
     "diffusion/flow.py::log_likelihood_by_flow": "a docstring that derives what is computed",
     "evaluation/evaluate.py::evaluate": "a docstring of 10 arguments, and one pass over blocks of users",
