@@ -72,15 +72,15 @@ def test_what_was_begun_otherwise_is_not_mixed(tmp_path):
         prepare(path, tmp_path / "shards", chunk_rows=700)
 
 
-def test_what_an_end_while_cleaning_up_leaves_is_no_hindrance(tmp_path, monkeypatch):
-    path = tmp_path / "log.parquet"
+def test_what_an_end_while_cleaning_up_leaves_is_removed_by_the_next_call(tmp_path):
+    path, left = tmp_path / "log.parquet", tmp_path / "shards.partial"
     table().write_parquet(path)
-    with monkeypatch.context() as patch:
-        patch.setattr("foldin.data.shards.workspace.shutil.rmtree", lambda *_, **__: None)
+    prepare(path, tmp_path / "shards", chunk_rows=700)
+    (left / "chunk-00000").mkdir(parents=True)
+    (left / "blocks.json").write_text("{}")  # what is removed last
+    with pytest.raises(DataError, match="shards: exists already"):
         prepare(path, tmp_path / "shards", chunk_rows=700)
-    assert (tmp_path / "shards.partial").exists()
-    (tmp_path / "shards").rename(tmp_path / "elsewhere")
-    same(prepare(path, tmp_path / "shards", chunk_rows=700), read_log(path))
+    assert not left.exists()
 
 
 def test_a_folder_of_that_name_with_something_else_is_not_touched(tmp_path):
@@ -120,7 +120,7 @@ def test_a_preparation_that_ended_after_its_shards_were_moved_begins_again(tmp_p
     left = tmp_path / "shards.partial"
     (left / ".begun.json.x7_1").write_text("{")  # as a kill while a file is written leaves it
     assert not (left / "begun.json").exists()  # removed before all others, of which a kill may leave any
-    (left / "blocks.json").unlink(missing_ok=True)
+    assert not (left / "blocks.json").exists()
     (tmp_path / "shards").rename(tmp_path / "elsewhere")
     same(prepare(path, tmp_path / "shards", chunk_rows=700), read_log(path))
     assert not (tmp_path / "shards.partial").exists()
